@@ -1,0 +1,2 @@
+/** acme: the room's only door. */
+export {};

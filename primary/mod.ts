@@ -1,0 +1,2 @@
+/** primary: the room's only door. */
+export {};

@@ -1,0 +1,2 @@
+/** web: the room's only door. */
+export {};
