@@ -15,3 +15,24 @@ export type {
   UpdateOperation,
   ZoneView,
 } from "./types.ts";
+
+// names and record types
+export {
+  compareNames,
+  firstLabel,
+  isAtOrBelow,
+  isBelow,
+  joinName,
+  labelsOf,
+  nameFrom,
+  nameFromWire,
+  nameOctets,
+  nameToWire,
+  parentName,
+  parseName,
+  relativeTo,
+  ROOT,
+  writeName,
+} from "./name.ts";
+export type { NameError, NameErrorCode } from "./name.ts";
+export { CLASS, classFromName, className, RRTYPE, typeFromName, typeName } from "./rr/types.ts";
