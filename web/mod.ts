@@ -1,2 +1,3 @@
-/** web: the room's only door. */
-export {};
+/** web: the HTTP face. The room's only door. */
+export { createWebApp } from "./app.ts";
+export type { ServedZone, ServerView } from "./view.ts";

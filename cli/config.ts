@@ -1,0 +1,70 @@
+/** The configuration file: TOML, every key optional, unknown keys refused by name. */
+import { parse, TomlError } from "smol-toml";
+import { z } from "zod";
+import { parseDuration } from "./duration.ts";
+import { CliError, sentence } from "./errors.ts";
+
+const duration = z.union([z.string(), z.number().int().nonnegative().transform(String)])
+  .transform((text, context) => {
+    const ms = parseDuration(text);
+    if (ms === undefined) {
+      context.addIssue({ code: "custom", message: `"${text}" is not a duration (as 30s, 5m, 1h)` });
+      return z.NEVER;
+    }
+    return ms;
+  });
+
+const ConfigSchema = z.strictObject({
+  data: z.string().optional(),
+  zones: z.string().optional(),
+  dns: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
+  ssh: z.string().optional(),
+  web: z.string().optional(),
+  workers: z.number().int().min(1).max(256).optional(),
+  log: z.strictObject({ level: z.enum(["debug", "info", "warning", "error"]).optional() }).optional(),
+  repository: z.strictObject({
+    remote: z.string().optional(),
+    branch: z.string().optional(),
+    identity: z.string().optional(),
+    "host-key": z.string().optional(),
+    poll: duration.optional(),
+  }).optional(),
+  acme: z.strictObject({
+    authority: z.string().optional(),
+    "agree-terms": z.boolean().optional(),
+    contact: z.array(z.string()).optional(),
+    roots: z.string().optional(),
+    provisioners: z.array(z.string()).optional(),
+  }).optional(),
+  keys: z.record(
+    z.string(),
+    z.strictObject({ algorithm: z.string().default("hmac-sha256"), secret: z.string() }),
+  ).optional(),
+});
+
+export type Config = z.infer<typeof ConfigSchema>;
+
+/**
+ * Reads the text of a configuration file.
+ * @param file its name, for messages
+ * @throws {CliError} one line: file, line and column for syntax; file, key and reason for values
+ */
+export function parseConfig(text: string, file: string): Config {
+  let raw: unknown;
+  try {
+    raw = parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const reason = sentence(error).replace(/^Invalid TOML document: /, "").split(/\s+\d+:/)[0];
+    throw new CliError(`${file}:${error.line}:${error.column}: ${reason}`);
+  }
+  const result = ConfigSchema.safeParse(raw);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const key = issue.path.map(String).join(".");
+  if (issue.code === "unrecognized_keys") {
+    const unknown = issue.keys.map((name) => (key === "" ? name : `${key}.${name}`)).join(", ");
+    throw new CliError(`${file}: unknown key ${unknown}`);
+  }
+  throw new CliError(`${file}: ${key}: ${issue.message}`);
+}
