@@ -1,3 +1,42 @@
 /** conduit: how bytes reach a peer, and how peers reach us. The room's only door. */
 export type { Flow, FlowErrorCode, PeerAddress, Result } from "./flow.ts";
 export { FlowError } from "./flow.ts";
+
+// Asking for a peer: endpoints, the registry of ways to reach them, and the attempts made.
+export type {
+  Endpoint,
+  MemoryEndpoint,
+  SecurityLevel,
+  SshEndpoint,
+  TcpEndpoint,
+  TlsEndpoint,
+} from "./endpoint.ts";
+export { describeEndpoint, hostPort } from "./endpoint.ts";
+export type {
+  AttemptOptions,
+  Candidate,
+  ConnectErrorCode,
+  Protocol,
+  Resolution,
+  Resolver,
+} from "./protocol.ts";
+export { ConnectError } from "./protocol.ts";
+export type { Registry, Route, Target } from "./registry.ts";
+export { createRegistry } from "./registry.ts";
+export type { Attempt, ConnectOptions } from "./connect.ts";
+export { connect, ConnectFailure } from "./connect.ts";
+export type { Lookup } from "./addresses.ts";
+
+// The protocols and their resolvers.
+export type { TcpConfig, TcpResolverOptions } from "./tcp.ts";
+export { tcpProtocol, tcpResolver } from "./tcp.ts";
+export type { TlsConfig, TlsResolverOptions } from "./tls.ts";
+export { tlsProtocol, tlsResolver } from "./tls.ts";
+export type { MemoryConfig, MemoryNetwork, MemoryPairOptions } from "./memory.ts";
+export { createMemoryNetwork, memoryPair, memoryProtocol, memoryResolver } from "./memory.ts";
+
+// The listening side.
+export type { Listener, ListenErrorCode, ListenEvent, ListenLimits } from "./listener.ts";
+export { ListenError } from "./listener.ts";
+export type { ListenTcpOptions } from "./listen_tcp.ts";
+export { listenTcp } from "./listen_tcp.ts";
