@@ -13,10 +13,11 @@ realTest("random bytes over UDP and TCP get no answer or an error, never an exce
   try {
     const { host, port } = hostAndPort(server.dns);
     const random = generator(20261123);
-    using socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+    const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
     for (let round = 0; round < 2000; round++) {
       await socket.send(packet(random), { transport: "udp", hostname: host, port: Number(port) });
     }
+    socket.close();
     for (let round = 0; round < 50; round++) {
       using connection = await Deno.connect({ hostname: host, port: Number(port) });
       await connection.write(packet(random)).catch(() => {});
