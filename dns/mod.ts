@@ -36,3 +36,29 @@ export {
 } from "./name.ts";
 export type { NameError, NameErrorCode } from "./name.ts";
 export { CLASS, classFromName, className, RRTYPE, typeFromName, typeName } from "./rr/types.ts";
+
+// rdata, serials, zone files
+export {
+  canonicalRdata,
+  compareRdata,
+  decompressRdata,
+  rdataFromText,
+  rdataIsValid,
+  rdataNames,
+  rdataToText,
+  recordToText,
+} from "./rr/rdata.ts";
+export type { EmbeddedName, RdataError } from "./rr/rdata.ts";
+export type { RdataErrorCode } from "./rr/descriptor.ts";
+export { isMetaType } from "./rr/types.ts";
+export { soaExpire, soaMinimum, soaRefresh, soaSerial, withSoaSerial } from "./rr/soa.ts";
+export { serialGreater, serialNext } from "./serial.ts";
+export { MAX_TTL, parseZoneFile, positionAt, ZONE_FILE_LIMITS } from "./zonefile/parse.ts";
+export type {
+  IncludeReader,
+  RecordSink,
+  RecordSpan,
+  ZoneFileInput,
+  ZoneFileLimits,
+} from "./zonefile/parse.ts";
+export { printZone } from "./zonefile/print.ts";

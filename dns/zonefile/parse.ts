@@ -1,0 +1,659 @@
+/**
+ * Zone files (RFC 1035 §5, RFC 2308 §4, RFC 3597 §5) from bytes to records.
+ *
+ * Hot: the way of a plain record makes the record's own objects and nothing else; types and classes are looked up by
+ * their packed octets, and an owner written as before is not read again. `tests/bench/zonefile_bench.ts` shows it.
+ */
+import { MAX_LABEL_OCTETS, MAX_NAME_OCTETS, nameFromWire, nameOctets, nameToWire, ROOT } from "../name.ts";
+import { RdataFault, RdataInput, WireWriter } from "../rr/descriptor.ts";
+import { explainBadName, isDigit, readDuration, writeTextName } from "../rr/fields.ts";
+import { readRdata } from "../rr/rdata.ts";
+import { soaMinimum } from "../rr/soa.ts";
+import { CLASS, classFromName, className, isMetaType, RRTYPE, typeFromName, typeName } from "../rr/types.ts";
+import type { Fault, Name, Position, ResourceRecord } from "../types.ts";
+import { type LexicalProblem, printable, QUOTED, readEntry, Tokens } from "./tokens.ts";
+
+export interface ZoneFileInput {
+  /** The file's name as positions give it. */
+  readonly file: string;
+  readonly bytes: Uint8Array;
+  /** What relative names are completed with until a `$ORIGIN`. */
+  readonly origin: Name;
+  /** Reads the file of an `$INCLUDE`; without it every `$INCLUDE` is a fault. */
+  readonly include?: IncludeReader;
+  readonly limits?: Partial<ZoneFileLimits>;
+}
+
+/**
+ * `path` is as written, `from` the file that names it. The outcome is the content, with the resolved name where there is
+ * one; `undefined` when there is no such file, a reason when it may not be read.
+ */
+export type IncludeReader = (
+  path: string,
+  from: string,
+) =>
+  | Uint8Array
+  | { readonly file: string; readonly bytes: Uint8Array }
+  | { readonly reason: string }
+  | undefined;
+
+export interface ZoneFileLimits {
+  /** After so many faults reading stops, with one more fault that says so. */
+  readonly faults: number;
+  /** How deep files may include files. */
+  readonly includeDepth: number;
+  /** Bytes of all included files together. */
+  readonly includeBytes: number;
+}
+
+export const ZONE_FILE_LIMITS: ZoneFileLimits = {
+  faults: 1_000,
+  includeDepth: 10,
+  includeBytes: 256 * 2 ** 20,
+};
+
+/** Where parts of a record stand in the bytes of the file that its position names: offsets from 0. */
+export interface RecordSpan {
+  /** The entry, from the start of its line to behind its line feed. */
+  readonly start: number;
+  readonly end: number;
+  readonly type: number;
+  /** The first piece of the data; where the entry ends if there is none. */
+  readonly rdata: number;
+}
+
+export type RecordSink = (record: ResourceRecord, position: Position, span: RecordSpan) => void;
+
+/**
+ * Reads a zone file: each record goes to `sink` in the order of the text, with the position of its owner (of its first
+ * token where the owner is left out). Gives every fault found; after one, reading goes on with the next entry. Whether
+ * the records make a zone is not judged here.
+ */
+export function parseZoneFile(input: ZoneFileInput, sink: RecordSink): Fault[] {
+  const reading: Reading = {
+    sink,
+    faults: [],
+    limits: { ...ZONE_FILE_LIMITS, ...input.limits },
+    include: input.include,
+    includedBytes: 0,
+    files: [],
+    out: new WireWriter(),
+    defaultTtl: undefined,
+    lastTtl: undefined,
+    stopped: false,
+  };
+  new FileParser(reading, input.file, input.bytes, input.origin, undefined).run();
+  return reading.faults;
+}
+
+/** The position of an offset in a file. */
+export function positionAt(file: string, bytes: Uint8Array, offset: number): Position {
+  let line = 1;
+  let lineStart = 0;
+  for (let feed = bytes.indexOf(LF); feed !== -1 && feed < offset; feed = bytes.indexOf(LF, feed + 1)) {
+    line++;
+    lineStart = feed + 1;
+  }
+  return { file, line, column: offset - lineStart + 1 };
+}
+
+/** The greatest TTL (RFC 2181 §8). */
+export const MAX_TTL = 2 ** 31 - 1;
+
+const LF = 0x0a;
+const DOT = 0x2e;
+
+/** What a file and the files it includes share. */
+interface Reading {
+  readonly sink: RecordSink;
+  readonly faults: Fault[];
+  readonly limits: ZoneFileLimits;
+  readonly include: IncludeReader | undefined;
+  readonly out: WireWriter;
+  /** The files being read, outermost first. */
+  readonly files: string[];
+  includedBytes: number;
+  /** Of `$TTL`. */
+  defaultTtl: number | undefined;
+  /** The last one stated with a record. */
+  lastTtl: number | undefined;
+  stopped: boolean;
+}
+
+class FileParser {
+  readonly #reading: Reading;
+  readonly #file: string;
+  readonly #bytes: Uint8Array;
+  readonly #tokens = new Tokens();
+  readonly #input: RdataInput;
+  #origin: Name = ROOT;
+  #originSuffix = "";
+  #originOctets = 1;
+  #owner: Name | undefined;
+  /** Where the owner was written last with this origin. */
+  #ownerStart = 0;
+  #ownerEnd = 0;
+  #ownerIsFaulty = false;
+  #line = 1;
+  #unclosed = 0;
+
+  constructor(reading: Reading, file: string, bytes: Uint8Array, origin: Name, owner: Name | undefined) {
+    this.#reading = reading;
+    this.#file = file;
+    this.#bytes = bytes;
+    this.#input = new RdataInput(this.#tokens, 0, nameToWire(origin));
+    this.#setOrigin(origin);
+    this.#owner = owner;
+  }
+
+  run(): void {
+    const bytes = this.#bytes;
+    const tokens = this.#tokens;
+    this.#reading.files.push(this.#file);
+    let at = 0;
+    if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
+      at = 3;
+      tokens.bytes = bytes;
+      this.#fault(0, "byte-order-mark", "the file begins with a byte order mark; take it out", "warning");
+    }
+    while (at < bytes.length && !this.#reading.stopped) {
+      readEntry(bytes, at, tokens);
+      if (tokens.problem !== undefined) {
+        this.#lexicalFault(tokens.problem);
+        this.#line += countLines(bytes, at, tokens.next);
+      } else {
+        if (tokens.count > 0) this.#entry();
+        this.#line += tokens.lines;
+      }
+      at = tokens.next;
+    }
+    this.#reading.files.pop();
+  }
+
+  #entry(): void {
+    const { bytes, start, flags, leadingBlank } = this.#tokens;
+    if (bytes[start[0]] === DOLLAR && !leadingBlank && (flags[0] & QUOTED) === 0) this.#directive();
+    else this.#record();
+  }
+
+  #record(): void {
+    const tokens = this.#tokens;
+    const { bytes, start, end, flags } = tokens;
+    let index = 0;
+    if (!tokens.leadingBlank) {
+      this.#readOwner();
+      index = 1;
+    }
+    const owner = this.#owner;
+    if (owner === undefined) {
+      return this.#fault(
+        tokens.offset(0),
+        "no-owner",
+        `the line begins with a blank, which means "the owner before", and there is none; write the owner in the first column`,
+      );
+    }
+
+    // TTL and class in either order, each at most once (RFC 1035 §5.1).
+    let ttl = -1;
+    let hasClass = false;
+    let isServed = !this.#ownerIsFaulty;
+    let type = -1;
+    for (; index < tokens.count; index++) {
+      if (flags[index] & QUOTED) break;
+      const from = start[index];
+      if (isDigit(bytes[from])) {
+        if (ttl !== -1) break;
+        ttl = this.#readTtl(index);
+        if (ttl === -1) return;
+        continue;
+      }
+      const packed = pack(bytes, from, end[index]);
+      type = packed === -1 ? this.#longType(index) : COMMON_TYPES.get(packed) ?? this.#longType(index);
+      if (type !== -1) break;
+      const value = hasClass ? undefined : packed === CLASS_IN ? CLASS.IN : this.#readClass(index);
+      if (value === undefined) break;
+      hasClass = true;
+      isServed &&= value === CLASS.IN;
+    }
+    if (type === -1) return this.#noType(index, hasClass, ttl);
+    if (isMetaType(type)) {
+      return this.#fault(
+        start[index],
+        "meta-type",
+        `${typeName(type)} is for messages and is no data of a zone; take the record out`,
+      );
+    }
+
+    const rdata = this.#readRdata(type, index + 1);
+    if (rdata === undefined) return;
+    if (ttl !== -1) this.#reading.lastTtl = ttl;
+    else ttl = this.#impliedTtl(type, rdata);
+    if (ttl === -1) {
+      return this.#fault(
+        start[index],
+        "no-ttl",
+        `the ${
+          typeName(type)
+        } record has no TTL and none was stated before; write "$TTL 3600" at the top of the file`,
+      );
+    }
+    if (!isServed) return;
+    this.#reading.sink(
+      { owner, type, class: CLASS.IN, ttl, rdata },
+      this.#position(tokens.offset(0)),
+      {
+        start: tokens.from,
+        end: tokens.next,
+        type: start[index],
+        rdata: index + 1 < tokens.count ? tokens.offset(index + 1) : end[index],
+      },
+    );
+  }
+
+  #readRdata(type: number, first: number): Uint8Array | undefined {
+    this.#input.next = first;
+    try {
+      readRdata(type, this.#input, this.#reading.out);
+    } catch (error) {
+      if (!(error instanceof RdataFault)) throw error;
+      const tokens = this.#tokens;
+      const at = error.token < tokens.count ? tokens.offset(error.token) : tokens.end[tokens.count - 1];
+      this.#fault(at, error.code, `${typeName(type)}: ${error.message}`);
+      return undefined;
+    }
+    return this.#reading.out.finish();
+  }
+
+  /** Reads the entry's first token as the owner. */
+  #readOwner(): void {
+    const tokens = this.#tokens;
+    const from = tokens.start[0];
+    const to = tokens.end[0];
+    if (this.#isOwnerAgain(from, to)) return;
+    const quoted = (tokens.flags[0] & QUOTED) !== 0;
+    const owner = quoted ? undefined : this.#plainOwner(from, to) ?? this.#carefulName(0);
+    if (owner === undefined) {
+      const why = quoted
+        ? `"${tokens.text(0)}" is in quotes; write it without`
+        : explainBadName(tokens, 0, this.#input.origin);
+      this.#fault(tokens.offset(0), "bad-name", `the owner ${why}`);
+      // Records below that leave their owner out are read for their faults and belong to no one.
+      this.#owner = ROOT;
+      this.#ownerIsFaulty = true;
+      this.#ownerStart = this.#ownerEnd = 0;
+      return;
+    }
+    this.#owner = owner;
+    this.#ownerIsFaulty = false;
+    this.#ownerStart = from;
+    this.#ownerEnd = to;
+  }
+
+  #isOwnerAgain(from: number, to: number): boolean {
+    const bytes = this.#bytes;
+    const before = this.#ownerStart;
+    if (to - from !== this.#ownerEnd - before) return false;
+    for (let i = to - from - 1; i >= 0; i--) if (bytes[from + i] !== bytes[before + i]) return false;
+    return true;
+  }
+
+  /** An owner of lower-case letters, digits, hyphens, underscores and dots; `undefined` for all others. */
+  #plainOwner(from: number, to: number): Name | undefined {
+    const bytes = this.#bytes;
+    const size = to - from;
+    if (size > MAX_NAME_OCTETS) return undefined;
+    let labelStart = from;
+    for (let i = from; i < to; i++) {
+      const byte = bytes[i];
+      if (byte === DOT) {
+        if (i === labelStart || i - labelStart > MAX_LABEL_OCTETS) return undefined;
+        labelStart = i + 1;
+      } else if (PLAIN[byte] === 0) {
+        return undefined;
+      }
+    }
+    if (labelStart === to) return size + 1 > MAX_NAME_OCTETS ? undefined : ascii(bytes, from, to) as Name;
+    if (to - labelStart > MAX_LABEL_OCTETS || size + 1 + this.#originOctets > MAX_NAME_OCTETS) {
+      return undefined;
+    }
+    return ascii(bytes, from, to) + this.#originSuffix as Name;
+  }
+
+  /** A token's name by the whole grammar. */
+  #carefulName(token: number): Name | undefined {
+    const { bytes } = this.#reading.out;
+    const end = writeTextName(this.#tokens, token, this.#input.origin, bytes, 0);
+    return end === -1 ? undefined : nameFromWire(bytes, 0, end)?.name;
+  }
+
+  #readTtl(token: number): number {
+    const { bytes, start, end } = this.#tokens;
+    const ttl = readDuration(bytes, start[token], end[token]);
+    if (ttl === undefined) {
+      this.#fault(
+        start[token],
+        "bad-ttl",
+        `"${
+          this.#tokens.text(token)
+        }" stands where a TTL may stand and is none; write seconds, or units as in 1h30m${
+          this.#ownerLooksLikeType(token) ? "; a line without owner begins with a blank" : ""
+        }`,
+      );
+      return -1;
+    }
+    if (ttl > MAX_TTL) {
+      this.#fault(
+        start[token],
+        "bad-ttl",
+        `the TTL "${
+          this.#tokens.text(token)
+        }" is over the limit of ${MAX_TTL} seconds (RFC 2181 section 8); write a smaller one`,
+      );
+      return -1;
+    }
+    return ttl;
+  }
+
+  /** `A 192.0.2.1` in the first column: the owner was meant to be left out. */
+  #ownerLooksLikeType(token: number): boolean {
+    return token === 1 && !this.#tokens.leadingBlank && this.#longType(0) !== -1;
+  }
+
+  /** RFC 2308 §4 and RFC 1035 §5.1: `$TTL`, else the last one stated, else the SOA's own minimum for the SOA. */
+  #impliedTtl(type: number, rdata: Uint8Array): number {
+    const { defaultTtl, lastTtl } = this.#reading;
+    if (defaultTtl !== undefined) return defaultTtl;
+    if (lastTtl !== undefined) return lastTtl;
+    return type === RRTYPE.SOA ? Math.min(soaMinimum(rdata), MAX_TTL) : -1;
+  }
+
+  #longType(token: number): number {
+    const word = this.#input.word(token, 16);
+    return word === undefined ? -1 : typeFromName(word) ?? -1;
+  }
+
+  /** A class by its mnemonic; one other than IN is a fault, and the rest of the line is read for more. */
+  #readClass(token: number): number | undefined {
+    const value = classFromName(this.#input.word(token, 16) ?? "");
+    if (value !== undefined && value !== CLASS.IN) {
+      this.#fault(
+        this.#tokens.start[token],
+        "class-not-in",
+        `the class ${className(value)} is not served; write IN or leave it out`,
+      );
+    }
+    return value;
+  }
+
+  #noType(token: number, hasClass: boolean, ttl: number): void {
+    const tokens = this.#tokens;
+    if (token >= tokens.count) {
+      return this.#fault(
+        tokens.end[tokens.count - 1],
+        "missing-type",
+        `the record ends before its type; write a type and its data, as in "A 192.0.2.1", or take the line out`,
+      );
+    }
+    const missing = ["type", ...(hasClass ? [] : ["class"]), ...(ttl === -1 ? ["TTL"] : [])];
+    this.#fault(
+      tokens.offset(token),
+      "unknown-type",
+      `"${tokens.text(token)}" is no ${
+        missing.join(", ")
+      }; write a type such as A, or TYPE and its number (RFC 3597); a line without owner begins with a blank`,
+    );
+  }
+
+  #directive(): void {
+    const tokens = this.#tokens;
+    const name = (this.#input.word(0, 16) ?? "").toUpperCase();
+    switch (name) {
+      case "$ORIGIN":
+        return this.#originDirective();
+      case "$TTL":
+        return this.#ttlDirective();
+      case "$INCLUDE":
+        return this.#includeDirective();
+      case "$GENERATE":
+        return this.#fault(
+          tokens.start[0],
+          "unsupported-directive",
+          "$GENERATE is not supported yet; write the records out",
+        );
+      default:
+        return this.#fault(
+          tokens.start[0],
+          "unknown-directive",
+          `"${
+            tokens.text(0)
+          }" is no directive; write $ORIGIN, $TTL or $INCLUDE, or \\$ for a name that begins so`,
+        );
+    }
+  }
+
+  #originDirective(): void {
+    if (!this.#hasArguments(1, 1, "$ORIGIN takes one name, as in: $ORIGIN example.test.")) return;
+    const origin = this.#nameArgument(1, "$ORIGIN");
+    if (origin !== undefined) this.#setOrigin(origin);
+  }
+
+  #ttlDirective(): void {
+    if (!this.#hasArguments(1, 1, "$TTL takes one time, as in: $TTL 1h")) return;
+    const ttl = this.#readTtl(1);
+    if (ttl !== -1) this.#reading.defaultTtl = ttl;
+  }
+
+  /** RFC 1035 §5.1: the file's origin is the second argument or ours; ours, and our owner, stay what they were. */
+  #includeDirective(): void {
+    if (!this.#hasArguments(1, 2, "$INCLUDE takes a path and, if one likes, an origin")) return;
+    const tokens = this.#tokens;
+    const reading = this.#reading;
+    const origin = tokens.count > 2 ? this.#nameArgument(2, "$INCLUDE") : this.#origin;
+    if (origin === undefined) return;
+    const at = tokens.offset(1);
+    const shown = tokens.text(1, 200);
+    const path = this.#pathOf(1);
+    if (path === undefined) {
+      return this.#fault(
+        at,
+        "include-refused",
+        `"${shown}" is no path; write one in UTF-8 without control characters`,
+      );
+    }
+    if (reading.include === undefined) {
+      return this.#fault(
+        at,
+        "include-refused",
+        `"${shown}" cannot be included here; put its records into this file`,
+      );
+    }
+    if (reading.files.length > reading.limits.includeDepth) {
+      return this.#fault(
+        at,
+        "include-too-deep",
+        `"${shown}" would be included ${reading.files.length} levels deep and the limit is ${reading.limits.includeDepth} (${
+          reading.files.slice(-3).join(" includes ")
+        }); look for a loop`,
+      );
+    }
+    const found = reading.include(path, this.#file);
+    if (found === undefined) {
+      return this.#fault(
+        at,
+        "include-not-found",
+        `there is no file "${shown}"; mend the path or add the file`,
+      );
+    }
+    if ("reason" in found) {
+      return this.#fault(at, "include-refused", `"${shown}" may not be included: ${found.reason}`);
+    }
+    const { file, bytes } = found instanceof Uint8Array ? { file: path, bytes: found } : found;
+    if (reading.files.includes(file)) {
+      const loop = [...reading.files.slice(reading.files.indexOf(file)), file].join(" includes ");
+      return this.#fault(
+        at,
+        "include-loop",
+        `the files include each other without end: ${loop}; take one out`,
+      );
+    }
+    // A small cost each keeps a million includes of an empty file bounded as well.
+    reading.includedBytes += bytes.length + 1_024;
+    if (reading.includedBytes > reading.limits.includeBytes) {
+      reading.stopped = true;
+      return this.#fault(
+        at,
+        "include-too-large",
+        `the included files have more than ${reading.limits.includeBytes} bytes together; nothing is read from "${shown}" on`,
+      );
+    }
+    new FileParser(reading, file, bytes, origin, this.#owner).run();
+  }
+
+  #pathOf(token: number): string | undefined {
+    const { bytes, start, end } = this.#tokens;
+    if (end[token] === start[token] || end[token] - start[token] > 4_096) return undefined;
+    const path = new TextDecoder().decode(bytes.subarray(start[token], end[token]));
+    // deno-lint-ignore no-control-regex
+    return /[\u0000-\u001f\u007f\ufffd]/.test(path) ? undefined : path;
+  }
+
+  #hasArguments(least: number, most: number, usage: string): boolean {
+    const given = this.#tokens.count - 1;
+    if (given >= least && given <= most) return true;
+    const at = given < least ? this.#tokens.end[given] : this.#tokens.offset(most + 1);
+    this.#fault(
+      at,
+      "bad-directive",
+      `${usage}; there ${given === 1 ? "is 1 argument" : `are ${given} arguments`}`,
+    );
+    return false;
+  }
+
+  #nameArgument(token: number, directive: string): Name | undefined {
+    const name = this.#carefulName(token);
+    if (name === undefined) {
+      this.#fault(
+        this.#tokens.offset(token),
+        "bad-name",
+        `${directive}: ${explainBadName(this.#tokens, token, this.#input.origin)}`,
+      );
+    }
+    return name;
+  }
+
+  #setOrigin(origin: Name): void {
+    this.#origin = origin;
+    this.#originSuffix = origin === ROOT ? "." : `.${origin}`;
+    this.#originOctets = nameOctets(origin);
+    this.#input.origin = nameToWire(origin);
+    // The same text now means another name.
+    this.#ownerStart = this.#ownerEnd = 0;
+  }
+
+  #lexicalFault(problem: LexicalProblem): void {
+    const at = this.#tokens.problemAt;
+    this.#fault(at, problem, LEXICAL_MESSAGES[problem](this.#bytes, at));
+    // Each one may have been looked for to the end of the file: enough is enough.
+    if (problem === "unclosed-parenthesis" && ++this.#unclosed === 20) {
+      this.#reading.stopped = true;
+      this.#fault(
+        at,
+        "more-faults",
+        "so many parentheses are left open that the rest of the file was not read",
+      );
+    }
+  }
+
+  /** The position of an offset inside the present entry. */
+  #position(offset: number): Position {
+    let line = this.#line;
+    let lineStart = this.#tokens.from;
+    if (this.#tokens.lines > 1 || this.#tokens.problem !== undefined) {
+      for (let feed = this.#bytes.indexOf(LF, lineStart); feed !== -1 && feed < offset;) {
+        line++;
+        lineStart = feed + 1;
+        feed = this.#bytes.indexOf(LF, lineStart);
+      }
+    }
+    return { file: this.#file, line, column: offset - lineStart + 1 };
+  }
+
+  #fault(offset: number, code: string, message: string, severity: Fault["severity"] = "error"): void {
+    const { faults, limits } = this.#reading;
+    if (faults.length > limits.faults) return;
+    const position = this.#position(offset);
+    if (faults.length < limits.faults) {
+      faults.push({ position, severity, code, message });
+      return;
+    }
+    this.#reading.stopped = true;
+    faults.push({
+      position,
+      severity: "error",
+      code: "more-faults",
+      message: `there are more than ${limits.faults} faults; the rest of the file was not read`,
+    });
+  }
+}
+
+const LEXICAL_MESSAGES: Readonly<Record<LexicalProblem, (bytes: Uint8Array, at: number) => string>> = {
+  "unclosed-parenthesis": () => `the "(" opened here is never closed; write ")" at the end of the record`,
+  "nested-parenthesis": () =>
+    `the "(" opened here is still open where another one follows; write ")" at the end of the record, parentheses do not nest`,
+  "stray-parenthesis": () => `there is no "(" that this ")" could close; take it out, or put text in quotes`,
+  "unclosed-quote": (bytes, at) =>
+    `the quote in ${
+      printable(bytes, at, Math.min(lineFeed(bytes, at), at + 200), 40)
+    } is not closed on its line; write the closing quote, or \\" for a quote inside`,
+  "too-many-tokens": () =>
+    "the record has more pieces than any record can need; look for a parenthesis left open",
+};
+
+const DOLLAR = 0x24;
+
+/** What an owner may hold to be its own canonical text. */
+const PLAIN = new Uint8Array(256);
+for (const character of "abcdefghijklmnopqrstuvwxyz0123456789-_*/") PLAIN[character.charCodeAt(0)] = 1;
+
+/** Up to four octets in upper case as one number; -1 for longer ones. */
+function pack(bytes: Uint8Array, from: number, to: number): number {
+  if (to - from > 4) return -1;
+  let packed = 0;
+  for (let i = from; i < to; i++) {
+    const byte = bytes[i];
+    packed = packed << 8 | (byte >= 0x61 && byte <= 0x7a ? byte - 0x20 : byte);
+  }
+  return packed;
+}
+
+function packText(text: string): number {
+  const bytes = new TextEncoder().encode(text);
+  return pack(bytes, 0, bytes.length);
+}
+
+const COMMON_TYPES: ReadonlyMap<number, number> = new Map(
+  Object.entries(RRTYPE).filter(([name]) => name.length <= 4).map(([name, type]) => [packText(name), type]),
+);
+// ANY is a class as well as a type and neither in a zone file; the type says so best.
+const CLASS_IN = packText("IN");
+
+function ascii(bytes: Uint8Array, from: number, to: number): string {
+  let text = "";
+  for (let i = from; i < to; i++) text += CHARACTERS[bytes[i]];
+  return text;
+}
+
+const CHARACTERS: readonly string[] = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code));
+
+function countLines(bytes: Uint8Array, from: number, to: number): number {
+  let lines = 0;
+  for (let feed = bytes.indexOf(LF, from); feed !== -1 && feed < to; feed = bytes.indexOf(LF, feed + 1)) {
+    lines++;
+  }
+  return lines;
+}
+
+function lineFeed(bytes: Uint8Array, at: number): number {
+  const feed = bytes.indexOf(LF, at);
+  return feed === -1 ? bytes.length : feed;
+}
