@@ -62,3 +62,17 @@ export type {
   ZoneFileLimits,
 } from "./zonefile/parse.ts";
 export { printZone } from "./zonefile/print.ts";
+
+// messages
+export { BADSIG, EDE, EDNS_OPTION, OPCODE, RCODE, rcodeName } from "./message/codes.ts";
+export { isResponse, MAX_MESSAGE_OCTETS, messageId, opcodeOf } from "./message/header.ts";
+export {
+  type MessageError,
+  type MessageErrorCode,
+  type ParsedMessage,
+  parseMessage,
+} from "./message/parse.ts";
+export { buildMessage, type BuildOptions } from "./message/build.ts";
+export { EMPTY_MESSAGE, plainEdns, queryFor, responseTo } from "./message/respond.ts";
+export { bareReply, hasEdns } from "./message/reply.ts";
+export { type ExtendedError, extendedErrorOption, extendedErrorsOf } from "./message/edns.ts";
