@@ -37,3 +37,24 @@ export type { FileEntry } from "./tree/paths.ts";
 export { diffTrees } from "./tree/diff.ts";
 export type { FileChange, FileSide } from "./tree/diff.ts";
 export { writeCommit, writeTree } from "./tree/write.ts";
+export { checkConnectivity } from "./repository/connectivity.ts";
+export { fsckObject } from "./object/fsck.ts";
+export type { FsckFault } from "./object/fsck.ts";
+export { encodePack } from "./pack/encode.ts";
+export { indexPack } from "./pack/index_pack.ts";
+export type { IndexedPack, IndexPackOptions, PackStorage } from "./pack/index_pack.ts";
+export { decodePackIndex, encodePackIndex } from "./pack/index_file.ts";
+export type { IndexedObjects, PackIndex } from "./pack/index_file.ts";
+export { newSha1 } from "./repository/sha1.ts";
+export { nodeZlib } from "./zlib/node.ts";
+export { pakoZlib } from "./zlib/pako.ts";
+export type { Inflated, Inflater, Zlib } from "./zlib/zlib.ts";
+
+// The smart protocol.
+export { serveUploadPack } from "./protocol/serve.ts";
+export type { UploadLimits, UploadPackOptions, UploadSummary } from "./protocol/upload_pack.ts";
+export { requestedVersion } from "./protocol/upload_pack.ts";
+export type { AdvertisedRef, ProtocolVersion, RemoteRefs } from "./protocol/advertisement.ts";
+export type { ChannelBounds } from "./protocol/channel.ts";
+export type { GitCommand, GitCommandError, GitService } from "./protocol/git_command.ts";
+export { parseGitCommand } from "./protocol/git_command.ts";

@@ -1,0 +1,378 @@
+/** The server's side of a push. Whatever goes wrong, nothing of it stays and the client is told. */
+import type { Flow, Result } from "../../conduit/mod.ts";
+import { concatBytes, utf8 } from "../object/bytes.ts";
+import { isRefName } from "../repository/ref_name.ts";
+import type { ObjectReader, Oid, PackLimits, Quarantine, RefMove, Repository } from "../types.ts";
+import { StoreError } from "../types.ts";
+import { encodeAdvertisement, oneLine, type ProtocolVersion } from "./advertisement.ts";
+import { agentValue, type Capabilities } from "./capabilities.ts";
+import { Channel, type ChannelBounds, DEFAULT_BOUNDS } from "./channel.ts";
+import { CommitGraph, isAncestor } from "./commit_graph.ts";
+import { encodePkt, FLUSH } from "./pkt_line.ts";
+import { type PushCommand, type PushRequest, PushRequestReader } from "./receive_request.ts";
+import { encodeBand, terminalText } from "./side_band.ts";
+
+/** A push that is sound as git sees it; what it means is for the one who admits it to judge. */
+export interface PushProposal {
+  readonly moves: readonly RefMove[];
+  /** The repository, and above it what came with this push. */
+  readonly objects: ObjectReader;
+  readonly pushOptions: readonly string[];
+  /** Takes the objects into the repository, durably. Before any ref is moved to them. */
+  migrate(): Promise<void>;
+  /** Tells the pusher: git prints each line after `remote: `. Lost where the client has no side band. */
+  say(text: string): Promise<void>;
+}
+
+export interface PushReply {
+  /** By ref name. A ref without an answer is reported as refused. */
+  readonly results: ReadonlyMap<string, PushResult>;
+}
+
+export type PushResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+/** Judges a push and, where it is good, migrates its objects and moves its refs: all of them or none. */
+export type AdmitPush = (proposal: PushProposal) => Promise<PushReply>;
+
+export interface ReceivePackOptions {
+  readonly repository: Repository;
+  readonly flow: Flow;
+  /** As the client asked. There is no push in v2: a client that asks for it is served v0, as git does. */
+  readonly version: ProtocolVersion;
+  readonly admit: AdmitPush;
+  readonly limits?: Partial<ReceiveLimits> | undefined;
+  readonly bounds?: Partial<ChannelBounds> | undefined;
+  /** What git refuses to nobody and we refuse to all, unless told otherwise. */
+  readonly allow?: { readonly deletes?: boolean; readonly nonFastForward?: boolean } | undefined;
+  readonly agent?: string | undefined;
+}
+
+export interface ReceiveLimits {
+  readonly pack: PackLimits;
+  readonly commands: number;
+  /** Of commands and push options together. */
+  readonly requestBytes: number;
+}
+
+/** Proves that every object that the tips reach is there. */
+export type CheckConnectivity = (
+  quarantine: Quarantine,
+  repository: Repository,
+  tips: readonly Oid[],
+) => Promise<Result<void, StoreError>>;
+
+export interface ReceiveSummary {
+  /** What was asked and what came of it, by ref name; empty where the client had nothing to push. */
+  readonly results: ReadonlyMap<string, PushResult>;
+}
+
+/**
+ * Serves one push and ends our side of the flow; closing it (an exit status, with SSH) is the caller's. A push that was refused in good order is `ok`: the
+ * refusal is in `results`. An error is a client that broke the protocol or went away, or a fault of ours.
+ */
+export async function receivePack(
+  options: ReceivePackOptions,
+  connectivity: CheckConnectivity,
+): Promise<Result<ReceiveSummary, StoreError>> {
+  const channel = new Channel(options.flow, { ...DEFAULT_BOUNDS, ...options.bounds });
+  const session = new ReceiveSession(options, connectivity, channel);
+  try {
+    const results = await session.serve();
+    return session.failure === undefined
+      ? { ok: true, value: { results } }
+      : { ok: false, error: session.failure };
+  } catch (error) {
+    const failure = error instanceof StoreError
+      ? error
+      : new StoreError("io", "internal error while serving a push", { cause: error });
+    await session.tell(failure);
+    return { ok: false, error: failure };
+  } finally {
+    channel.release();
+  }
+}
+
+/** Admits every sound push: migrates it and moves its refs by compare-and-swap, all or none. */
+export function admitAll(repository: Repository): AdmitPush {
+  return async ({ moves, migrate }) => {
+    await migrate();
+    const done: RefMove[] = [];
+    for (const move of moves) {
+      const moved = await repository.refs.move(move);
+      if (moved.ok) {
+        done.push(move);
+        continue;
+      }
+      for (const { name, old, new: new_ } of done.reverse()) {
+        // Somebody who moved it on meanwhile keeps what he made of it: the swap back then fails, as it should.
+        await repository.refs.move({ name, old: new_, new: old });
+      }
+      return { results: refuseAll(moves, new Map([[move.name, moved.error.message]])) };
+    }
+    return { results: new Map(moves.map(({ name }) => [name, { ok: true }])) };
+  };
+}
+
+class ReceiveSession {
+  /** A fault of ours that the client was told of in its report. */
+  failure: StoreError | undefined;
+  readonly #options: ReceivePackOptions;
+  readonly #connectivity: CheckConnectivity;
+  readonly #channel: Channel;
+  readonly #limits: ReceiveLimits;
+  #banded = false;
+
+  constructor(options: ReceivePackOptions, connectivity: CheckConnectivity, channel: Channel) {
+    this.#options = options;
+    this.#connectivity = connectivity;
+    this.#channel = channel;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+  }
+
+  async serve(): Promise<Map<string, PushResult>> {
+    await this.#advertise();
+    const request = await this.#readRequest();
+    if (request === undefined || request.commands.length === 0) {
+      await this.#channel.finish(0);
+      return new Map();
+    }
+    const { unpack, results } = await this.#judge(request);
+    if (REPORTS.some((name) => request.capabilities.has(name))) {
+      await this.#report(unpack, request.commands, results);
+    }
+    if (this.#banded) await this.#channel.write(FLUSH);
+    // A refused client may still be sending its pack: it is to read our report, not a broken pipe.
+    await this.#channel.finish(this.#limits.pack.packBytes);
+    return results;
+  }
+
+  /** Tells the client of a fault that ends everything, as far as that can still be done. */
+  async tell(failure: StoreError): Promise<void> {
+    if (failure.code === "unreachable") return;
+    const text = CLIENTS_FAULT.has(failure.code) ? failure.message : "internal error";
+    const message = `receive-pack: ${oneLine(text)}\n`;
+    try {
+      await this.#channel.write(this.#banded ? encodeBand(3, utf8(message)) : encodePkt(`ERR ${message}`));
+      await this.#channel.finish(DRAIN);
+    } catch (error) {
+      // The flow is gone too: the failure that is returned was first, and is the one that matters.
+      if (!(error instanceof StoreError)) throw error;
+    }
+  }
+
+  async #advertise(): Promise<void> {
+    const { repository, version, allow, agent } = this.#options;
+    const refs = [...await repository.refs.list()].map(([name, oid]) => ({ name, oid }));
+    const capabilities = [
+      ...CAPABILITIES,
+      ...(allow?.deletes === true ? ["delete-refs"] : []),
+      "object-format=sha1",
+      `agent=${agentValue(agent ?? "bailiwick")}`,
+    ];
+    for (const packet of encodeAdvertisement(version === 1 ? 1 : 0, refs, capabilities)) {
+      await this.#channel.write(packet);
+    }
+    await this.#channel.flush();
+  }
+
+  async #readRequest(): Promise<PushRequest | undefined> {
+    const reader = new PushRequestReader(this.#limits);
+    for (;;) {
+      const pkt = reader.idle ? await this.#channel.read() : await this.#channel.expect("the rest of a push");
+      if (pkt === undefined) return undefined;
+      const request = reader.feed(pkt);
+      this.#banded = reader.capabilities.has("side-band-64k");
+      if (request === undefined) continue;
+      checkCapabilities(request.capabilities);
+      return request;
+    }
+  }
+
+  /** The order of checks: names and old values, pack and fsck in quarantine, connectivity, history, then `admit`. */
+  async #judge(request: PushRequest): Promise<Judgement> {
+    const { commands } = request;
+    const early = await this.#checkCommands(commands);
+    // Nothing was unpacked, and nothing went wrong in unpacking: git shows the refs' reasons after an "ok".
+    if (early.size > 0) return { unpack: "ok", results: refuseAll(commands, early) };
+    const { repository } = this.#options;
+    const quarantine = await repository.quarantine();
+    try {
+      const tips = commands.flatMap((command) => command.new ?? []);
+      if (tips.length > 0) {
+        const received = await quarantine.receivePack(this.#channel.raw(), this.#limits.pack);
+        if (!received.ok) return this.#unpackFailed(commands, received.error);
+        const connected = await this.#connectivity(quarantine, repository, tips);
+        if (!connected.ok) return this.#unpackFailed(commands, connected.error);
+      }
+      const faults = await this.#checkHistory(commands, quarantine);
+      if (faults.size > 0) return { unpack: "ok", results: refuseAll(commands, faults) };
+      return { unpack: "ok", results: await this.#admit(request, quarantine) };
+    } finally {
+      await quarantine.discard();
+    }
+  }
+
+  #unpackFailed(commands: readonly PushCommand[], error: StoreError): Judgement {
+    if (error.code === "unreachable") throw error;
+    if (!CLIENTS_FAULT.has(error.code)) this.failure = error;
+    const reason = CLIENTS_FAULT.has(error.code) ? oneLine(error.message) : "internal error";
+    const results = new Map<string, PushResult>();
+    for (const { name } of commands) results.set(name, { ok: false, reason: "unpacker error" });
+    return { unpack: reason, results };
+  }
+
+  async #checkCommands(commands: readonly PushCommand[]): Promise<Map<string, string>> {
+    const { repository, allow } = this.#options;
+    const faults = new Map<string, string>();
+    const seen = new Set<string>();
+    for (const command of commands) {
+      const { name } = command;
+      const fault = !isRefName(name)
+        ? "funny refname"
+        : seen.has(name)
+        ? "more than one update for this ref"
+        : command.new === undefined && allow?.deletes !== true
+        ? "deletion prohibited"
+        : command.new === undefined && command.old === undefined
+        ? "nothing to delete"
+        : stale(command, await repository.refs.get(name));
+      seen.add(name);
+      if (fault !== undefined) faults.set(name, fault);
+    }
+    return faults;
+  }
+
+  async #checkHistory(commands: readonly PushCommand[], objects: ObjectReader): Promise<Map<string, string>> {
+    const faults = new Map<string, string>();
+    const graph = new CommitGraph(objects);
+    for (const { name, old, new: new_ } of commands) {
+      if (new_ === undefined) continue;
+      const isCommit = await graph.load(new_) !== undefined;
+      if (name.startsWith("refs/heads/") && !isCommit) faults.set(name, "a branch must be a commit");
+      else if (old === undefined || this.#options.allow?.nonFastForward === true) continue;
+      else if (!isCommit || await graph.load(old) === undefined || !await isAncestor(graph, old, new_)) {
+        faults.set(name, "non-fast-forward");
+      }
+    }
+    return faults;
+  }
+
+  async #admit(request: PushRequest, quarantine: Quarantine): Promise<Map<string, PushResult>> {
+    const { commands, pushOptions } = request;
+    let results: ReadonlyMap<string, PushResult>;
+    try {
+      ({ results } = await this.#options.admit({
+        moves: commands,
+        objects: quarantine,
+        pushOptions,
+        migrate: () => quarantine.migrate(),
+        say: (text) => this.#say(text),
+      }));
+    } catch (error) {
+      this.failure = error instanceof StoreError
+        ? error
+        : new StoreError("io", "internal error while admitting a push", { cause: error });
+      return refuseAll(commands, new Map(commands.map(({ name }) => [name, "internal error"])));
+    }
+    return new Map(
+      commands.map(({ name }) => [name, results.get(name) ?? { ok: false, reason: "not answered" }]),
+    );
+  }
+
+  async #say(text: string): Promise<void> {
+    const shown = terminalText(text);
+    if (!this.#banded || shown === "") return;
+    await this.#channel.write(encodeBand(2, utf8(shown)));
+    await this.#channel.flush();
+  }
+
+  async #report(
+    unpack: string,
+    commands: readonly PushCommand[],
+    results: ReadonlyMap<string, PushResult>,
+  ): Promise<void> {
+    const lines = [encodePkt(`unpack ${unpack}\n`)];
+    for (const { name } of commands) {
+      const result = results.get(name);
+      const line = result?.ok
+        ? `ok ${name}`
+        : `ng ${printable(name)} ${oneLine(result?.reason ?? "not answered")}`;
+      lines.push(encodePkt(`${line}\n`));
+    }
+    lines.push(FLUSH);
+    const report = concatBytes(lines);
+    await this.#channel.write(this.#banded ? encodeBand(1, report) : report);
+  }
+}
+
+interface Judgement {
+  readonly unpack: string;
+  readonly results: Map<string, PushResult>;
+}
+
+const CAPABILITIES = [
+  "report-status",
+  "report-status-v2",
+  "side-band-64k",
+  "quiet",
+  "atomic",
+  "ofs-delta",
+  "push-options",
+];
+const REPORTS = ["report-status", "report-status-v2"];
+const KNOWN: ReadonlySet<string> = new Set([...CAPABILITIES, "delete-refs", "object-format", "agent"]);
+
+/** Faults of these kinds are the client's, and it may read what they say. */
+const CLIENTS_FAULT: ReadonlySet<string> = new Set([
+  "protocol",
+  "limit",
+  "malformed",
+  "fsck",
+  "connectivity",
+  "missing",
+  "corrupt",
+]);
+
+const DEFAULT_LIMITS: ReceiveLimits = {
+  pack: {
+    packBytes: 256 << 20,
+    objectBytes: 64 << 20,
+    objects: 1_000_000,
+    deltaDepth: 4096,
+    deltaWork: 4 * 2 ** 30,
+  },
+  commands: 1024,
+  requestBytes: 1 << 20,
+};
+/** What is still taken from a client that was told an error. */
+const DRAIN = 1 << 20;
+
+function checkCapabilities(capabilities: Capabilities): void {
+  for (const [name, values] of capabilities) {
+    if (!KNOWN.has(name)) throw new StoreError("protocol", `capability ${oneLine(name)} was not offered`);
+    if (name === "object-format" && values.some((value) => value !== "sha1")) {
+      throw new StoreError("protocol", `object format ${oneLine(values.join(" "))} is not sha1`);
+    }
+  }
+}
+
+function stale(command: PushCommand, actual: Oid | undefined): string | undefined {
+  if (command.old === actual) return undefined;
+  return actual === undefined ? "stale info: it does not exist" : `stale info: it is at ${actual}`;
+}
+
+/** A push stands or falls as one: refs without a fault of their own fall with the others. */
+function refuseAll(
+  commands: readonly { readonly name: string }[],
+  faults: ReadonlyMap<string, string>,
+): Map<string, PushResult> {
+  return new Map(
+    commands.map(({ name }) => [name, { ok: false, reason: faults.get(name) ?? "atomic push failure" }]),
+  );
+}
+
+/** A name as it may stand in one line of a report. */
+function printable(name: string): string {
+  // deno-lint-ignore no-control-regex -- control characters are what it is about
+  return name.replace(/[\x00-\x20\x7f-\x9f]/g, "?").slice(0, 1024);
+}

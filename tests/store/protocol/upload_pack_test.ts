@@ -1,0 +1,165 @@
+/** git fetches from our upload-pack, in every version of the protocol. */
+import { equal, match, ok } from "node:assert/strict";
+import { openRepository } from "../../../store/mod.ts";
+import { serveUploadPack } from "../../../store/protocol/serve.ts";
+import { realTest, run } from "../../tools/real.ts";
+import { fsck, gitV, oidOf, withGitServer } from "./git_server.ts";
+
+for (const version of [0, 1, 2]) {
+  realTest(`git clones, and fetches what is new, by v${version}`, { needs: ["git"] }, async ({ dir }) => {
+    const work = await workTree(dir);
+    await commits(work, 3);
+    await run("git", ["tag", "-a", "-m", "first", "v1"], { cwd: work });
+    await serving(`${work}/.git`, {}, async (url, sent) => {
+      await gitV(version, ["clone", url, `${dir}/clone`]);
+      equal(await oidOf(`${dir}/clone`, "HEAD"), await oidOf(work, "HEAD"));
+      equal(await oidOf(`${dir}/clone`, "v1"), await oidOf(work, "v1"));
+      equal(
+        (await run("git", ["symbolic-ref", "HEAD"], { cwd: `${dir}/clone` })).stdout,
+        "refs/heads/main\n",
+      );
+      await fsck(`${dir}/clone`);
+
+      await commits(work, 2, "later");
+      await run("git", ["tag", "-a", "-m", "second", "v2"], { cwd: work });
+      sent.length = 0;
+      await gitV(version, ["fetch"], { cwd: `${dir}/clone` });
+      equal(await oidOf(`${dir}/clone`, "origin/main"), await oidOf(work, "HEAD"));
+      equal(await oidOf(`${dir}/clone`, "v2"), await oidOf(work, "v2"));
+      // Two commits with a tree and a blob each, and the tag: nothing of what the clone had.
+      equal(sent.reduce((sum, count) => sum + count, 0), 7);
+      await fsck(`${dir}/clone`);
+
+      sent.length = 0;
+      await gitV(version, ["fetch"], { cwd: `${dir}/clone` });
+      equal(sent.length, 0);
+    });
+  });
+
+  realTest(
+    `a long history of the client's own takes rounds of haves, by v${version}`,
+    { needs: ["git"] },
+    async ({ dir }) => {
+      const work = await workTree(dir);
+      await commits(work, 4);
+      await serving(`${work}/.git`, {}, async (url, sent) => {
+        await gitV(version, ["clone", url, `${dir}/clone`]);
+        await commits(`${dir}/clone`, 150, "mine");
+        await commits(work, 3, "theirs");
+        sent.length = 0;
+        await gitV(version, ["fetch"], { cwd: `${dir}/clone` });
+        equal(await oidOf(`${dir}/clone`, "origin/main"), await oidOf(work, "HEAD"));
+        equal(sent.reduce((sum, count) => sum + count, 0), 9);
+        await fsck(`${dir}/clone`);
+      });
+    },
+  );
+
+  realTest(`an unrelated history is sent whole, by v${version}`, { needs: ["git"] }, async ({ dir }) => {
+    const work = await workTree(dir);
+    await commits(work, 3);
+    await serving(`${work}/.git`, {}, async (url, sent) => {
+      await run("git", ["init", "-q", "-b", "main", `${dir}/other`]);
+      await commits(`${dir}/other`, 40, "unrelated");
+      await gitV(version, ["fetch", url, "main:refs/heads/theirs"], { cwd: `${dir}/other` });
+      equal(await oidOf(`${dir}/other`, "theirs"), await oidOf(work, "HEAD"));
+      equal(sent.reduce((sum, count) => sum + count, 0), 9);
+      await fsck(`${dir}/other`);
+    });
+  });
+
+  realTest(`an empty repository can be cloned, by v${version}`, { needs: ["git"] }, async ({ dir }) => {
+    await run("git", ["init", "-q", "--bare", "-b", "trunk", `${dir}/empty.git`]);
+    await serving(`${dir}/empty.git`, {}, async (url) => {
+      const { stderr } = await gitV(version, ["clone", url, `${dir}/clone`]);
+      match(stderr, /empty repository/);
+      // Only v2 can tell what an unborn HEAD stands for.
+      if (version === 2) {
+        equal(
+          (await run("git", ["symbolic-ref", "HEAD"], { cwd: `${dir}/clone` })).stdout,
+          "refs/heads/trunk\n",
+        );
+      }
+    });
+  });
+
+  realTest(`a hidden ref is not seen and not given, by v${version}`, { needs: ["git"] }, async ({ dir }) => {
+    const work = await workTree(dir);
+    await commits(work, 1);
+    await run("git", ["checkout", "-q", "-b", "secret"], { cwd: work });
+    await commits(work, 1, "secret");
+    const hidden = await oidOf(work, "secret");
+    await run("git", ["checkout", "-q", "main"], { cwd: work });
+    await serving(`${work}/.git`, { visible: (name) => name !== "refs/heads/secret" }, async (url) => {
+      const { stdout } = await gitV(version, ["ls-remote", url]);
+      match(stdout, /refs\/heads\/main/);
+      ok(!stdout.includes("secret"));
+      await run("git", ["init", "-q", `${dir}/thief`]);
+      const refused = await gitV(version, ["fetch", url, hidden], { cwd: `${dir}/thief`, check: false });
+      ok(refused.code !== 0);
+      match(refused.stderr, new RegExp(`not our ref ${hidden}`));
+      // What a visible ref reaches may be asked for by its id.
+      const parent = await oidOf(work, "main");
+      await gitV(version, ["fetch", url, parent], { cwd: `${dir}/thief` });
+      await fsck(`${dir}/thief`);
+    });
+  });
+
+  realTest(
+    `a shallow clone is refused, not answered wrongly, by v${version}`,
+    { needs: ["git"] },
+    async ({ dir }) => {
+      const work = await workTree(dir);
+      await commits(work, 2);
+      await serving(`${work}/.git`, {}, async (url) => {
+        const refused = await gitV(version, ["clone", "--depth=1", url, `${dir}/clone`], { check: false });
+        ok(refused.code !== 0);
+        match(refused.stderr, /does not support shallow/i);
+      });
+    },
+  );
+}
+
+async function workTree(dir: string): Promise<string> {
+  await run("git", ["init", "-q", "-b", "main", `${dir}/work`]);
+  return `${dir}/work`;
+}
+
+/** Commits that change one file each, a second apart so that their order by date is their order. */
+async function commits(work: string, count: number, what = "base"): Promise<void> {
+  const start = 1_700_000_000 +
+    Number((await run("git", ["rev-list", "--count", "--all"], { cwd: work })).stdout);
+  let stream = "";
+  const head = await run("git", ["rev-parse", "-q", "--verify", "HEAD"], { cwd: work, check: false });
+  const branch = (await run("git", ["symbolic-ref", "HEAD"], { cwd: work })).stdout.trim();
+  for (let i = 0; i < count; i++) {
+    const text = `${what} ${i}\n`;
+    stream += `commit ${branch}\ncommitter T <t@example.test> ${
+      start + i
+    } +0000\ndata ${text.length}\n${text}`;
+    if (i === 0 && head.code === 0) stream += `from ${head.stdout.trim()}\n`;
+    stream += `M 644 inline zone-${what}\ndata ${text.length}\n${text}\n`;
+  }
+  await run("git", ["-c", "fastimport.unpackLimit=100000", "fast-import", "--quiet"], {
+    cwd: work,
+    stdin: stream,
+  });
+  await run("git", ["reset", "-q", "--hard"], { cwd: work });
+}
+
+async function serving(
+  path: string,
+  options: { visible?: (name: string) => boolean },
+  use: (url: string, sent: number[]) => Promise<void>,
+): Promise<void> {
+  const repository = await openRepository(path);
+  const sent: number[] = [];
+  try {
+    await withGitServer(async ({ flow, version }) => {
+      const outcome = await serveUploadPack({ repository, flow, version, ...options });
+      if (outcome.ok && outcome.value.sent !== undefined) sent.push(outcome.value.sent.objects);
+    }, (url) => use(url, sent));
+  } finally {
+    repository.close();
+  }
+}
