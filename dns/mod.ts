@@ -76,3 +76,41 @@ export { buildMessage, type BuildOptions } from "./message/build.ts";
 export { EMPTY_MESSAGE, plainEdns, queryFor, responseTo } from "./message/respond.ts";
 export { bareReply, hasEdns } from "./message/reply.ts";
 export { type ExtendedError, extendedErrorOption, extendedErrorsOf } from "./message/edns.ts";
+
+// transaction signatures
+export { TSIG_ALGORITHMS } from "./tsig/hmac.ts";
+export {
+  generateTsigKey,
+  type KeyError,
+  keyFromDnskey,
+  keyToDnskey,
+  parseKeyArgument,
+  parseKeyFile,
+  parseKeyRecord,
+  printKeyArgument,
+  printKeyFile,
+} from "./tsig/keys.ts";
+export { covers, type KeyOperation, type KeyRight, keyRight } from "./tsig/rights.ts";
+export {
+  DEFAULT_FUDGE,
+  signatureOctets,
+  signContinuation,
+  type SignedMessage,
+  signRequest,
+  signResponse,
+} from "./tsig/sign.ts";
+export {
+  type RefusalReason,
+  type RequestVerdict,
+  type ResponseError,
+  type ResponseErrorCode,
+  type VerifiedResponse,
+  verifyContinuation,
+  verifyRequest,
+  verifyResponse,
+} from "./tsig/verify.ts";
+
+// updates
+export { buildUpdate, parseUpdate, type UpdateError, type UpdateRequest } from "./update/sections.ts";
+export { checkPrerequisites } from "./update/prerequisites.ts";
+export { applyOperations, type RRsetChange } from "./update/apply.ts";
