@@ -137,7 +137,8 @@ async function withinMs(waiting: Promise<unknown>, milliseconds: number): Promis
   clearTimeout(timer);
 }
 
-function logEvent(event: ListenEvent): void {
+/** Where events go that nobody asked for. */
+export function logEvent(event: ListenEvent): void {
   const logger = getLogger(["bailiwick", "conduit"]);
   if (event.kind === "refused" || event.kind === "peer-failed") logger.info("listener: {*}", { ...event });
   else logger.error("listener: {*}", { ...event });

@@ -21,7 +21,7 @@ export interface ListenLimits {
   readonly maxPerAddress?: number | undefined;
 }
 
-export type ListenErrorCode = "in-use" | "not-permitted" | "no-address" | "failed";
+export type ListenErrorCode = "in-use" | "not-permitted" | "no-address" | "bad-host-key" | "failed";
 
 /** Why an address could not be listened on; the message names address and port. */
 export class ListenError extends Error {

@@ -40,3 +40,15 @@ export type { Listener, ListenErrorCode, ListenEvent, ListenLimits } from "./lis
 export { ListenError } from "./listener.ts";
 export type { ListenTcpOptions } from "./listen_tcp.ts";
 export { listenTcp } from "./listen_tcp.ts";
+
+// SSH: commands on other hosts, commands that others run here, and OpenSSH's formats.
+export type { SshConfig, SshFlow, SshResolverOptions } from "./ssh/client.ts";
+export { isSshFlow, sshProtocol, sshResolver } from "./ssh/client.ts";
+export type { ListenSshOptions, OfferedKey, SshSession } from "./ssh/listen.ts";
+export { listenSsh } from "./ssh/listen.ts";
+export type { AuthorizedKey, AuthorizedKeyOptions, AuthorizedKeysFault } from "./ssh/authorized_keys.ts";
+export { parseAuthorizedKeys } from "./ssh/authorized_keys.ts";
+export type { SshKeyPair, SshPublicKey } from "./ssh/keys.ts";
+export { generateSshKey, knownHostsLine, parsePublicKey, publicKeyOf, sshFingerprint } from "./ssh/keys.ts";
+export type { SshLocation } from "./ssh/url.ts";
+export { parseSshUrl, shellQuote } from "./ssh/url.ts";

@@ -1,0 +1,361 @@
+// @ts-types="@types/ssh2"
+import type { AuthContext, Connection, PublicKeyAuthContext, ServerChannel, Session } from "ssh2";
+import { hostPort } from "../endpoint.ts";
+import type { Flow, PeerAddress, Result } from "../flow.ts";
+import { listenTcp, logEvent } from "../listen_tcp.ts";
+import { type Listener, ListenError, type ListenEvent, type ListenLimits } from "../listener.ts";
+import { channelFlow } from "./channel_flow.ts";
+import { KEY_ALGORITHMS, loadSsh2, sshFingerprint, type SshPublicKey } from "./keys.ts";
+import { Transport } from "./transport.ts";
+
+export interface ListenSshOptions<Identity> extends ListenLimits {
+  readonly host: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  /** Unencrypted private keys, OpenSSH or PEM; at most one of a type is used. */
+  readonly hostKeys: readonly string[];
+  /**
+   * Who holds this key, or `undefined` for nobody. Asked twice in a login: whether the key would do, and again when its possession is proved.
+   */
+  readonly authorize: (key: OfferedKey, user: string) => Promise<Identity | undefined>;
+  /** Runs a command. When its promise settles without `exit`, the status is 0, or 1 where it failed. */
+  readonly exec: (session: SshSession<Identity>) => Promise<void> | void;
+  /** What somebody who wants a shell, or anything but a command, is told. */
+  readonly noShell?: string | undefined;
+  /** Environment variables that a client may set; default `GIT_PROTOCOL`. */
+  readonly acceptEnv?: readonly string[] | undefined;
+  /** Sessions of one connection at a time; default 8. */
+  readonly maxSessions?: number | undefined;
+  /** Keys that a connection may offer; default 20. */
+  readonly maxAuthTries?: number | undefined;
+  /** From the connection to a login that succeeded; default 20 s. */
+  readonly authMs?: number | undefined;
+  /** How long a peer may keep a session waiting, and a connection may be without a session; default 5 min. */
+  readonly idleMs?: number | undefined;
+  readonly report?: ((event: ListenEvent) => void) | undefined;
+}
+
+export interface OfferedKey extends SshPublicKey {
+  /** `SHA256:…` */
+  readonly fingerprint: string;
+}
+
+/** A command that somebody runs here. */
+export interface SshSession<Identity> {
+  readonly identity: Identity;
+  readonly user: string;
+  readonly command: string;
+  readonly env: ReadonlyMap<string, string>;
+  /** The command's standard input and output. */
+  readonly flow: Flow;
+  readonly peer: PeerAddress;
+  /** Writes to the client's standard error; resolves when there is room for more. @throws {FlowError} as the flow's `write` */
+  stderr(text: string): Promise<void>;
+  /** Waits for what was written, tells the exit status and closes the session. Later calls change nothing. */
+  exit(code: number): Promise<void>;
+}
+
+const DEFAULTS = { maxSessions: 8, maxAuthTries: 20, authMs: 20_000, idleMs: 300_000 } as const;
+const MAX_ENV_BYTES = 4096;
+const MAX_USER_LENGTH = 256;
+
+/** Listens for SSH: public keys only, commands only. No shell, terminal, subsystem, forwarding or agent. */
+export async function listenSsh<Identity>(
+  options: ListenSshOptions<Identity>,
+): Promise<Result<Listener, ListenError>> {
+  const { Server } = await loadSsh2();
+  const connections = new Set<SshConnection>();
+  const waiting = new Map<Transport, (connection: Connection) => void>();
+  const report = options.report ?? logEvent;
+  let stopping = false;
+
+  const started = createServer(() =>
+    new Server({ hostKeys: [...options.hostKeys], ident: "Bailiwick" }, (connection) => {
+      // The package hands out connections once they have spoken; the transport below tells whose it is.
+      const transport = transportOf(connection);
+      if (transport !== undefined) waiting.get(transport)?.(connection);
+    })
+  );
+  if (!started.ok) return started;
+  const server = started.value;
+
+  const tcp = listenTcp({ ...options, idleMs: undefined, report }, async (flow) => {
+    const transport = new Transport(flow);
+    const gone = new Promise<void>((resolve) => transport.once("close", () => resolve()));
+    const connection = sshConnection(options, transport, flow, report);
+    connections.add(connection);
+    waiting.set(transport, connection.attach);
+    try {
+      Reflect.apply(server.injectSocket, server, [transport]); // typed for sockets, documented for any duplex stream
+      await gone;
+    } finally {
+      waiting.delete(transport);
+      connections.delete(connection);
+      connection.dispose();
+      await connection.settled();
+    }
+  });
+  if (!tcp.ok) return tcp;
+
+  return {
+    ok: true,
+    value: {
+      address: tcp.value.address,
+      get connections() {
+        return tcp.value.connections;
+      },
+      async stop(stopOptions) {
+        if (!stopping) {
+          stopping = true;
+          for (const connection of connections) connection.endWhenIdle();
+        }
+        await tcp.value.stop(stopOptions);
+      },
+    },
+  };
+}
+
+/** The package throws for host keys it cannot use. */
+function createServer<T>(create: () => T): Result<T, ListenError> {
+  try {
+    return { ok: true, value: create() };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return {
+      ok: false,
+      error: new ListenError("bad-host-key", `an SSH host key cannot be used: ${message}`, { cause: error }),
+    };
+  }
+}
+
+function transportOf(connection: Connection): Transport | undefined {
+  const socket: unknown = "_sock" in connection ? connection._sock : undefined;
+  return socket instanceof Transport ? socket : undefined;
+}
+
+interface SshConnection {
+  /** The connection has said who it is (its version line). */
+  attach(connection: Connection): void;
+  /** Closes the connection now or when its last session has ended. */
+  endWhenIdle(): void;
+  dispose(): void;
+  /** When every command that ran here has come to its end. */
+  settled(): Promise<void>;
+}
+
+function sshConnection<Identity>(
+  options: ListenSshOptions<Identity>,
+  transport: Transport,
+  tcp: Flow,
+  report: (event: ListenEvent) => void,
+): SshConnection {
+  const peer = tcp.peer ?? { address: "unknown", port: 0 };
+  const idleMs = options.idleMs ?? DEFAULTS.idleMs;
+  const running = new Set<Promise<void>>();
+  let sessions = 0;
+  let ending = false;
+  let connection: Connection | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const giveUp = (reason: string) => {
+    report({ kind: "peer-failed", peer, reason });
+    transport.destroy();
+  };
+  const limit = (milliseconds: number, reason: string) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => giveUp(reason), milliseconds);
+  };
+  const sessionEnded = () => {
+    sessions--;
+    if (sessions > 0) return;
+    if (ending) end();
+    else limit(idleMs, `no session for ${idleMs} ms`);
+  };
+  const end = () => {
+    transport.once("finish", () => transport.destroy());
+    if (connection === undefined) transport.destroy();
+    else connection.end();
+  };
+
+  const authMs = options.authMs ?? DEFAULTS.authMs;
+  limit(authMs, `no login within ${authMs} ms`);
+  return {
+    attach(attached) {
+      connection = attached;
+      let identity: { readonly value: Identity; readonly user: string } | undefined;
+      const login = createLogin(options, (value, user) => identity = { value, user }, giveUp);
+      attached.on("authentication", login);
+      attached.on("error", (error: Error) => report({ kind: "peer-failed", peer, reason: error.message }));
+      attached.once("end", () => transport.destroy());
+      attached.once("ready", () => limit(idleMs, `no session for ${idleMs} ms`));
+      attached.on("session", (accept, reject) => {
+        const most = options.maxSessions ?? DEFAULTS.maxSessions;
+        if (identity === undefined || ending || sessions >= most) return reject();
+        clearTimeout(timer);
+        sessions++;
+        const { value, user } = identity;
+        const description = `ssh ${user} from ${hostPort(peer.address, peer.port)}`;
+        serveSession(accept(), { options, transport, peer, identity: value, user, description, idleMs }, {
+          ended: sessionEnded,
+          runs: (command) => {
+            running.add(command);
+            command.finally(() => running.delete(command));
+          },
+          failed: (cause) => report({ kind: "handler-failed", peer, cause }),
+          giveUp,
+        });
+      });
+    },
+    endWhenIdle() {
+      ending = true;
+      if (sessions === 0) end();
+    },
+    dispose: () => clearTimeout(timer),
+    settled: async () => {
+      await Promise.all(running);
+    },
+  };
+}
+
+/** Public key logins (RFC 4252 §7): the key must be known, and the signature good where there is one. */
+function createLogin<Identity>(
+  options: ListenSshOptions<Identity>,
+  accepted: (identity: Identity, user: string) => void,
+  giveUp: (reason: string) => void,
+): (context: AuthContext) => void {
+  let tries = 0;
+  const judge = async (context: AuthContext): Promise<void> => {
+    if (context.method !== "publickey" || context.username.length > MAX_USER_LENGTH) {
+      if (context.method !== "none") tries++;
+      return refuse(context);
+    }
+    if (context.signature === undefined) tries++;
+    const key = await provenKey(context);
+    const identity = key && await options.authorize(key, context.username);
+    if (identity === undefined) return refuse(context);
+    if (context.signature !== undefined) accepted(identity, context.username);
+    context.accept();
+  };
+  const refuse = (context: AuthContext) => {
+    if (tries > (options.maxAuthTries ?? DEFAULTS.maxAuthTries)) giveUp("too many keys were offered");
+    else context.reject(["publickey"]);
+  };
+  return (context) => {
+    judge(context).catch((error) =>
+      giveUp(`login failed: ${error instanceof Error ? error.message : String(error)}`)
+    );
+  };
+}
+
+/** The key that is offered; `undefined` where it is of no use or its signature is bad. */
+async function provenKey(context: PublicKeyAuthContext): Promise<OfferedKey | undefined> {
+  const { algo, data } = context.key;
+  if (!KEY_ALGORITHMS.includes(algo)) return undefined;
+  // RSA without a hash algorithm is the SHA-1 signature of RFC 4253.
+  if (algo === "ssh-rsa" && context.hashAlgo === undefined) return undefined;
+  const blob = new Uint8Array(data);
+  const key = { algorithm: algo, blob, fingerprint: sshFingerprint(blob) };
+  if (context.signature === undefined) return key;
+  const { utils } = await loadSsh2();
+  const parsed = utils.parseKey(`${algo} ${data.toString("base64")}`);
+  if (parsed instanceof Error || context.blob === undefined) return undefined;
+  return parsed.verify(context.blob, context.signature, context.hashAlgo) === true ? key : undefined;
+}
+
+interface SessionContext<Identity> {
+  readonly options: ListenSshOptions<Identity>;
+  readonly transport: Transport;
+  readonly peer: PeerAddress;
+  readonly identity: Identity;
+  readonly user: string;
+  readonly description: string;
+  readonly idleMs: number;
+}
+
+interface SessionHooks {
+  /** The session is over, for both sides. Called once. */
+  ended(): void;
+  runs(command: Promise<void>): void;
+  failed(cause: unknown): void;
+  giveUp(reason: string): void;
+}
+
+function serveSession<Identity>(
+  session: Session,
+  context: SessionContext<Identity>,
+  hooks: SessionHooks,
+): void {
+  const { options, idleMs } = context;
+  const env = new Map<string, string>();
+  const acceptEnv = options.acceptEnv ?? ["GIT_PROTOCOL"];
+  let peerClosed = () => {};
+  let over = false;
+  const ended = () => {
+    if (over) return;
+    over = true;
+    clearTimeout(timer);
+    hooks.ended();
+  };
+  const timer = setTimeout(() => hooks.giveUp(`a session asked for nothing within ${idleMs} ms`), idleMs);
+
+  session.on("env", (accept, reject, { key, val }) => {
+    const good = acceptEnv.includes(key) && val.length <= MAX_ENV_BYTES;
+    if (good) env.set(key, val);
+    (good ? accept : reject)?.();
+  });
+  session.on("close", () => {
+    peerClosed();
+    ended();
+  });
+  const open = (accept: () => ServerChannel | undefined) => {
+    const channel = accept();
+    if (channel === undefined) return undefined; // the session runs something already, or has ended
+    clearTimeout(timer);
+    const opened = channelFlow(channel, { ...context, onClose: undefined });
+    peerClosed = opened.peerClosed;
+    return opened;
+  };
+
+  session.on("exec", (accept, _reject, { command }) => {
+    const opened = open(accept);
+    if (opened === undefined) return;
+    let exiting: Promise<void> | undefined;
+    const exit = (code: number) =>
+      exiting ??= (async () => {
+        await opened.flushed();
+        opened.exit(code);
+      })();
+    const run = async () => {
+      try {
+        await options.exec({
+          identity: context.identity,
+          user: context.user,
+          command,
+          env,
+          flow: opened.flow,
+          peer: context.peer,
+          stderr: (text) => opened.writeStderr(new TextEncoder().encode(text)),
+          exit,
+        });
+        await exit(0);
+      } catch (cause) {
+        hooks.failed(cause);
+        await exit(1);
+      }
+    };
+    hooks.runs(run());
+  });
+  const refuse = (accept: () => ServerChannel | undefined) => {
+    const opened = open(accept);
+    if (opened === undefined) return;
+    const text = `${options.noShell ?? "Bailiwick speaks git only; there is no shell here."}\r\n`;
+    const tell = async () => {
+      // A peer that does not wait for the message is no failure of ours.
+      await opened.writeStderr(new TextEncoder().encode(text)).catch(() => {});
+      opened.exit(1);
+    };
+    hooks.runs(tell());
+  };
+  session.on("shell", (accept) => refuse(accept));
+  session.on("subsystem", (accept) => refuse(accept));
+}
