@@ -17,6 +17,13 @@ export function oidFromBytes(bytes: Uint8Array, offset = 0): Oid {
   return text as Oid;
 }
 
+/** Bytes as hexadecimal digits in lower case. */
+export function toHex(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i++) text += hexPairs[bytes[i] ?? 0];
+  return text;
+}
+
 /** The id's 20 bytes. */
 export function oidToBytes(oid: Oid): Uint8Array {
   const bytes = new Uint8Array(20);

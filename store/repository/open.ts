@@ -1,5 +1,5 @@
 import { StoreError } from "../types.ts";
-import type { Repository } from "../types.ts";
+import type { Oid, Repository } from "../types.ts";
 import { textOf, utf8 } from "../object/bytes.ts";
 import { objectOid } from "../object/hash.ts";
 import {
@@ -11,7 +11,9 @@ import {
   removeIfThere,
   syncPath,
 } from "./files.ts";
-import { looseHeap } from "./loose_heap.ts";
+import { looseHeap, refuseCollision } from "./loose_heap.ts";
+import { packedHeap } from "./packed_heap.ts";
+import { openQuarantine, quarantinePrefix } from "./quarantine.ts";
 import { isRefName } from "./ref_name.ts";
 import { openRefs } from "./refs.ts";
 import { newSha1 } from "./sha1.ts";
@@ -62,25 +64,27 @@ export async function openRepository(path: string, options: OpenOptions = {}): P
   const objects = `${root}/objects`;
   if (options.owner === true) await sweep(root, objects);
   const loose = looseHeap(objects);
-  const has = (oid: Parameters<Repository["has"]>[0]) => loose.has(oid);
+  const packed = packedHeap(`${objects}/pack`);
+  const has = async (oid: Oid) => await packed.has(oid) || await loose.has(oid) || await packed.has(oid);
   return {
     path: root,
     refs: openRefs(root, has),
-    read: (oid) => loose.read(oid),
+    // Packs again at the end: a repack may have moved the object between the first two looks.
+    read: async (oid) => await packed.read(oid) ?? await loose.read(oid) ?? await packed.read(oid),
     has,
     async write(kind, content) {
+      const object = { kind, content };
       const oid = objectOid(kind, content, newSha1);
-      await loose.write(oid, { kind, content });
+      const present = await packed.read(oid);
+      if (present === undefined) await loose.write(oid, object);
+      else refuseCollision(oid, present, object);
       return oid;
     },
     sync: () => loose.sync(),
-    quarantine: () => Promise.reject(new StoreError("io", "quarantine is not there yet")),
-    close() {},
+    quarantine: () => openQuarantine({ objects, loose, packed }),
+    close: () => packed.close(),
   };
 }
-
-/** Quarantines are named as git names them, so that `git prune` knows them for litter. */
-export const quarantinePrefix = "tmp_objdir-incoming-";
 
 const bareConfig = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
 

@@ -1,5 +1,7 @@
 import type { Buffer } from "node:buffer";
-import { deflateSync, inflateSync } from "node:zlib";
+import * as zlib from "node:zlib";
+import { crc32 } from "./crc32.ts";
+import { pakoInflater } from "./pako.ts";
 import type { Zlib } from "./zlib.ts";
 
 /** The runtime's zlib. */
@@ -12,7 +14,7 @@ export const nodeZlib: Zlib = {
         maxOutputLength: maximum + 1,
         chunkSize: Math.max(64, Math.min(maximum + 1, input.length * 4, 1 << 20)),
       };
-      const outcome: unknown = inflateSync(input, options);
+      const outcome: unknown = zlib.inflateSync(input, options);
       const { buffer, engine } = outcome as { buffer: Buffer; engine: { bytesWritten: number } };
       if (buffer.length > maximum) return { state: "bad", message: `more than ${maximum} bytes` };
       const output = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
@@ -27,5 +29,14 @@ export const nodeZlib: Zlib = {
       throw error;
     }
   },
-  deflate: (content) => new Uint8Array(deflateSync(content)),
+  // The runtime's own inflater is synchronous only for streams that are there whole.
+  inflater: pakoInflater,
+  crc32: nativeCrc32(),
+  deflate: (content) => new Uint8Array(zlib.deflateSync(content)),
 };
+
+/** The runtime has one, which its types do not know yet. */
+function nativeCrc32(): Zlib["crc32"] {
+  const native: unknown = Reflect.get(zlib, "crc32");
+  return typeof native === "function" ? native as Zlib["crc32"] : crc32;
+}

@@ -1,0 +1,255 @@
+import { StoreError } from "../types.ts";
+import type { GitObject, Oid } from "../types.ts";
+import { hashObject } from "../object/hash.ts";
+import { oidFromBytes } from "../object/oid.ts";
+import { decodePackIndex } from "../pack/index_file.ts";
+import type { PackIndex } from "../pack/index_file.ts";
+import { applyDelta, deltaSizes } from "../pack/delta.ts";
+import { decodeEntryHeader, entryType, kindOfType, longestEntryHeader } from "../pack/entry.ts";
+import { nodeZlib } from "../zlib/node.ts";
+import { ioError, listFolder, readFileIfThere } from "./files.ts";
+import { newSha1 } from "./sha1.ts";
+
+/** The packs of a folder, each found by its index. Packs that come later are noticed after a miss. */
+export interface PackedHeap {
+  read(oid: Oid): Promise<GitObject | undefined>;
+  has(oid: Oid): Promise<boolean>;
+  /** Looks for packs that came or went. */
+  rescan(): Promise<void>;
+  oids(): Iterable<Oid>;
+  close(): void;
+}
+
+export function packedHeap(folder: string): PackedHeap {
+  let packs: Pack[] = [];
+  let scannedAs: string | undefined;
+
+  async function rescan(): Promise<void> {
+    // Noted before the look: what comes during it is seen the next time.
+    const stamp = await folderStamp(folder);
+    const names = (await listFolder(folder)).map((entry) => entry.name);
+    const indexes = names.filter((name) => /^pack-[0-9a-f]{40}\.idx$/.test(name));
+    const bases = new Set(
+      indexes.map((name) => name.slice(0, -4)).filter((base) => names.includes(`${base}.pack`)),
+    );
+    const kept: Pack[] = [];
+    for (const pack of packs) {
+      if (bases.delete(pack.base)) kept.push(pack);
+      else pack.close();
+    }
+    for (const base of bases) {
+      const pack = await openPack(folder, base);
+      if (pack !== undefined) kept.push(pack);
+    }
+    packs = kept;
+    scannedAs = stamp;
+  }
+
+  /** Whether anything may have changed since the last look. */
+  async function refresh(): Promise<boolean> {
+    if (scannedAs !== undefined && scannedAs === await folderStamp(folder)) return false;
+    await rescan();
+    return true;
+  }
+
+  function find(oid: Oid): { pack: Pack; offset: number } | undefined {
+    for (const pack of packs) {
+      const offset = pack.index.find(oid);
+      if (offset !== undefined) return { pack, offset };
+    }
+    return undefined;
+  }
+
+  async function locate(oid: Oid): Promise<{ pack: Pack; offset: number } | undefined> {
+    return find(oid) ?? (await refresh() ? find(oid) : undefined);
+  }
+
+  return {
+    rescan,
+    async has(oid) {
+      return await locate(oid) !== undefined;
+    },
+    async read(oid) {
+      const found = await locate(oid);
+      if (found === undefined) return undefined;
+      const object = found.pack.readAt(found.offset, oid);
+      if (oidFromBytes(hashObject(object.kind, object.content, newSha1)) !== oid) {
+        throw new StoreError("corrupt", `object ${oid} is damaged in ${found.pack.base}.pack`);
+      }
+      return object;
+    },
+    *oids() {
+      for (const pack of packs) {
+        for (let rank = 0; rank < pack.index.count; rank++) yield pack.index.oidAt(rank);
+      }
+    },
+    close() {
+      for (const pack of packs) pack.close();
+      packs = [];
+      scannedAs = undefined;
+    },
+  };
+}
+
+interface Pack {
+  readonly base: string;
+  readonly index: PackIndex;
+  readAt(offset: number, wanted: Oid): GitObject;
+  close(): void;
+}
+
+/** Chains longer than this are taken for damage; git writes up to 4095 (`pack.depth`). */
+const deepestChain = 4096;
+/** An inflated size beyond this is taken for damage. */
+const largestObject = 1 << 30;
+/** Bytes of bases kept for the next reads of the same pack. */
+const cacheBytes = 16 * 1024 * 1024;
+
+async function openPack(folder: string, base: string): Promise<Pack | undefined> {
+  const bytes = await readFileIfThere(`${folder}/${base}.idx`);
+  if (bytes === undefined) return undefined;
+  const index = decodePackIndex(bytes);
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(`${folder}/${base}.pack`, { read: true });
+  } catch (error) {
+    // Repacked away between the look and now.
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw ioError(`cannot open ${base}.pack`, error);
+  }
+  const size = file.statSync().size;
+  const damaged = (why: string) => new StoreError("corrupt", `${base}.pack is damaged: ${why}`);
+  if (size < 32) throw damaged("it is cut short");
+  const offsets = Float64Array.from({ length: index.count }, (_, rank) => index.offsetAt(rank)).sort();
+  const cache = baseCache();
+
+  /** An entry ends where the next begins, so one read of just its bytes is enough. */
+  function entryBytes(offset: number): Uint8Array {
+    let low = 0;
+    let high = offsets.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((offsets[middle] ?? 0) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    const end = offsets[low] ?? size - 20;
+    if (offsets[low - 1] !== offset || end > size - 20 || end <= offset) {
+      throw damaged(`no entry at ${offset}`);
+    }
+    return readExactly(file, offset, end - offset);
+  }
+
+  function inflateEntry(
+    bytes: Uint8Array,
+    headerLength: number,
+    declared: number,
+    offset: number,
+  ): Uint8Array {
+    if (declared > largestObject) throw damaged(`the entry at ${offset} declares ${declared} bytes`);
+    const inflated = nodeZlib.inflate(bytes.subarray(headerLength), declared);
+    if (inflated.state !== "done" || inflated.output.length !== declared) {
+      throw damaged(`the entry at ${offset} does not inflate`);
+    }
+    return inflated.output;
+  }
+
+  function readAt(offset: number, wanted: Oid): GitObject {
+    const deltas: { readonly delta: Uint8Array; readonly offset: number }[] = [];
+    let at = offset;
+    let object: GitObject | undefined;
+    try {
+      while (object === undefined) {
+        object = cache.get(at);
+        if (object !== undefined) break;
+        const bytes = entryBytes(at);
+        const header = decodeEntryHeader(bytes, 0, Math.min(bytes.length, longestEntryHeader));
+        if (header === undefined) throw damaged(`the entry at ${at} is cut short`);
+        const data = inflateEntry(bytes, header.length, header.size, at);
+        if (header.type < entryType.offsetDelta) {
+          object = { kind: kindOfType(header.type), content: data };
+          if (deltas.length > 0) cache.put(at, object);
+          break;
+        }
+        deltas.push({ delta: data, offset: at });
+        if (deltas.length > deepestChain) {
+          throw damaged(`a chain of more than ${deepestChain} deltas at ${offset}`);
+        }
+        if (header.type === entryType.offsetDelta) {
+          if (header.distance === 0 || header.distance > at) throw damaged(`the delta at ${at} has no base`);
+          at -= header.distance;
+        } else {
+          const base = index.find(oidFromBytes(bytes, header.baseAt));
+          if (base === undefined) throw damaged(`the delta at ${at} has no base in its pack`);
+          at = base;
+        }
+      }
+      let { kind, content } = object;
+      for (const { delta, offset: of } of deltas.reverse()) {
+        if (deltaSizes(delta).result > largestObject) throw damaged(`the delta at ${of} declares too much`);
+        content = applyDelta(content, delta);
+        cache.put(of, { kind, content });
+      }
+      return { kind, content };
+    } catch (error) {
+      if (error instanceof StoreError && error.code === "malformed") {
+        throw new StoreError("corrupt", `object ${wanted} in ${base}.pack: ${error.message}`, {
+          cause: error,
+        });
+      }
+      throw error;
+    }
+  }
+
+  return { base, index, readAt, close: () => file.close() };
+}
+
+/** Reads at a place of the file. The position is the file's own, so nothing may wait between the two steps. */
+export function readExactly(file: Deno.FsFile, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  file.seekSync(offset, Deno.SeekMode.Start);
+  for (let at = 0; at < length;) {
+    const count = file.readSync(bytes.subarray(at));
+    if (count === null) throw new StoreError("corrupt", "a pack file is shorter than its index says");
+    at += count;
+  }
+  return bytes;
+}
+
+function baseCache(): {
+  get(offset: number): GitObject | undefined;
+  put(offset: number, object: GitObject): void;
+} {
+  const kept = new Map<number, GitObject>();
+  let bytes = 0;
+  return {
+    get(offset) {
+      const object = kept.get(offset);
+      if (object !== undefined) {
+        // Put last again: the map's order is that of use.
+        kept.delete(offset);
+        kept.set(offset, object);
+      }
+      return object;
+    },
+    put(offset, object) {
+      if (object.content.length > cacheBytes / 4 || kept.has(offset)) return;
+      kept.set(offset, object);
+      bytes += object.content.length;
+      for (const [oldest, { content }] of kept) {
+        if (bytes <= cacheBytes) break;
+        kept.delete(oldest);
+        bytes -= content.length;
+      }
+    },
+  };
+}
+
+async function folderStamp(folder: string): Promise<string> {
+  try {
+    const info = await Deno.stat(folder);
+    return `${info.ino} ${info.mtime?.getTime()}`;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "absent";
+    throw ioError(`cannot look at ${folder}`, error);
+  }
+}

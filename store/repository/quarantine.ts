@@ -1,0 +1,192 @@
+import type { Result } from "../../conduit/mod.ts";
+import { StoreError } from "../types.ts";
+import type { GitObject, Oid, PackLimits, PackSummary, Quarantine } from "../types.ts";
+import { fsckObject } from "../object/fsck.ts";
+import { objectLinks } from "../object/links.ts";
+import { oidFromBytes } from "../object/oid.ts";
+import { toHex } from "../object/oid.ts";
+import { indexPack } from "../pack/index_pack.ts";
+import type { IndexedPack, PackStorage } from "../pack/index_pack.ts";
+import { nodeZlib } from "../zlib/node.ts";
+import { createFile, ioError, randomSuffix, removeIfThere, syncPath } from "./files.ts";
+import { refuseCollision } from "./loose_heap.ts";
+import type { LooseHeap } from "./loose_heap.ts";
+import { packedHeap, readExactly } from "./packed_heap.ts";
+import type { PackedHeap } from "./packed_heap.ts";
+import { newSha1 } from "./sha1.ts";
+
+/** Quarantines are named as git names them, so that `git prune` knows them for litter. */
+export const quarantinePrefix = "tmp_objdir-incoming-";
+
+/** Packs of fewer objects are stored loose (git's `receive.unpackLimit`): else every push would leave a pack. */
+const unpackLimit = 100;
+
+export interface Heaps {
+  readonly objects: string;
+  readonly loose: LooseHeap;
+  readonly packed: PackedHeap;
+}
+
+export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
+  const folder = `${heaps.objects}/${quarantinePrefix}${randomSuffix()}`;
+  try {
+    await Deno.mkdir(`${folder}/pack`, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw ioError("cannot make a quarantine", error);
+  }
+  const arrived = packedHeap(`${folder}/pack`);
+  const packs: { readonly name: string; readonly received: readonly Oid[]; readonly count: number }[] = [];
+  let open = true;
+
+  const inRepository = async (oid: Oid): Promise<GitObject | undefined> =>
+    await heaps.packed.read(oid) ?? await heaps.loose.read(oid);
+
+  async function discard(): Promise<void> {
+    if (!open) return;
+    open = false;
+    arrived.close();
+    packs.length = 0;
+    try {
+      await Deno.remove(folder, { recursive: true });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw ioError("cannot remove a quarantine", error);
+    }
+  }
+
+  return {
+    async read(oid) {
+      return (open ? await arrived.read(oid) : undefined) ?? await inRepository(oid);
+    },
+    async has(oid) {
+      return (open && await arrived.has(oid)) || await heaps.packed.has(oid) || await heaps.loose.has(oid);
+    },
+    *oids() {
+      for (const pack of packs) yield* pack.received;
+    },
+
+    async receivePack(chunks, limits): Promise<Result<PackSummary, StoreError>> {
+      if (!open) return { ok: false, error: new StoreError("io", "the quarantine is closed") };
+      const temporary = `${folder}/pack/tmp_pack_${randomSuffix()}`;
+      try {
+        const pack = await writePack(temporary, chunks, limits, inRepository);
+        const received = oidsOf(pack);
+        if (pack.count > 0) {
+          const name = `pack-${toHex(pack.checksum)}`;
+          await Deno.rename(temporary, `${folder}/pack/${name}.pack`);
+          await createFile(`${folder}/pack/${name}.idx`, pack.index, { mode: 0o444, sync: false });
+          await arrived.rescan();
+          await refuseCollisions(received, arrived, heaps);
+          packs.push({ name, received, count: pack.count });
+        }
+        return { ok: true, value: { objects: pack.received, bytes: pack.bytes } };
+      } catch (error) {
+        await removeIfThere(temporary);
+        if (error instanceof StoreError) return { ok: false, error };
+        if (error instanceof Deno.errors.NotCapable || error instanceof TypeError) throw error;
+        return { ok: false, error: ioError("cannot take the pack in", error) };
+      }
+    },
+
+    async migrate() {
+      if (!open) return;
+      try {
+        for (const pack of packs) {
+          if (pack.count < unpackLimit) await unpack(pack.received, arrived, heaps.loose);
+          else await movePack(`${folder}/pack`, `${heaps.objects}/pack`, pack.name);
+        }
+        await heaps.loose.sync();
+        await heaps.packed.rescan();
+      } catch (error) {
+        throw error instanceof StoreError ? error : ioError("cannot admit what arrived", error);
+      }
+      await discard();
+    },
+    discard,
+  };
+}
+
+async function writePack(
+  path: string,
+  chunks: AsyncIterable<Uint8Array>,
+  limits: PackLimits,
+  inRepository: (oid: Oid) => Promise<GitObject | undefined>,
+): Promise<IndexedPack> {
+  using file = Deno.openSync(path, { read: true, write: true, createNew: true, mode: 0o444 });
+  return await indexPack(chunks, {
+    limits,
+    zlib: nodeZlib,
+    newSha1,
+    storage: fileStorage(file),
+    external: (oid) => inRepository(oidFromBytes(oid)),
+    onObject(object, oid) {
+      const fault = fsckObject(object);
+      if (fault !== undefined) {
+        throw new StoreError("fsck", `${object.kind} ${oidFromBytes(oid)}: ${fault.id}: ${fault.message}`);
+      }
+    },
+    pause: () => new Promise((resolve) => setTimeout(resolve, 0)),
+  });
+}
+
+function fileStorage(file: Deno.FsFile): PackStorage {
+  let length = 0;
+  const writeAt = (offset: number, bytes: Uint8Array) => {
+    file.seekSync(offset, Deno.SeekMode.Start);
+    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+  };
+  return {
+    append(bytes) {
+      writeAt(length, bytes);
+      length += bytes.length;
+      return Promise.resolve();
+    },
+    read: (offset, count) => readExactly(file, offset, count),
+    overwrite: writeAt,
+    truncate(to) {
+      file.truncateSync(to);
+      length = to;
+    },
+  };
+}
+
+function oidsOf(pack: IndexedPack): Oid[] {
+  return Array.from({ length: pack.received }, (_, i) => oidFromBytes(pack.oids, i * 20));
+}
+
+/** Two contents of one id: the newcomer is refused, whoever made it. */
+async function refuseCollisions(received: readonly Oid[], arrived: PackedHeap, heaps: Heaps): Promise<void> {
+  // For many objects one listing of the loose ones costs less than a look for each.
+  const listed = received.length >= unpackLimit
+    ? new Set(await Array.fromAsync(heaps.loose.list()))
+    : undefined;
+  for (const oid of received) {
+    const present = await heaps.packed.read(oid) ??
+      (listed === undefined || listed.has(oid) ? await heaps.loose.read(oid) : undefined);
+    if (present === undefined) continue;
+    const object = await arrived.read(oid);
+    if (object !== undefined) refuseCollision(oid, present, object);
+  }
+}
+
+/** Each object after those it points to: killed half-way, the repository still has no object without its parts. */
+async function unpack(received: readonly Oid[], arrived: PackedHeap, loose: LooseHeap): Promise<void> {
+  const left = new Set(received);
+  const write = async (oid: Oid): Promise<void> => {
+    if (!left.delete(oid)) return;
+    const object = await arrived.read(oid);
+    if (object === undefined) throw new StoreError("corrupt", `object ${oid} is gone from its quarantine`);
+    // No deeper than there are objects, which are fewer than `unpackLimit`.
+    for (const link of objectLinks(object)) await write(link.oid);
+    await loose.write(oid, object);
+  };
+  for (const oid of received) await write(oid);
+}
+
+/** The index last: a pack without one is not looked at. */
+async function movePack(from: string, to: string, name: string): Promise<void> {
+  for (const ending of ["pack", "idx"]) {
+    await syncPath(`${from}/${name}.${ending}`);
+    await Deno.rename(`${from}/${name}.${ending}`, `${to}/${name}.${ending}`);
+  }
+  await syncPath(to);
+}
