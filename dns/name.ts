@@ -381,8 +381,7 @@ function isDigit(code: number): boolean {
 /** The text for a message: bounded, on one line. */
 function quoted(text: string): string {
   const shown = text.length > 80 ? `${text.slice(0, 77)}...` : text;
-  // deno-lint-ignore no-control-regex
-  return `"${shown.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?")}"`;
+  return `"${shown.replace(/\p{Cc}/gu, "?")}"`;
 }
 
 function tooLong(text: string): Result<Name, NameError> {

@@ -128,10 +128,9 @@ export function readNameToken(input: RdataInput, out: WireWriter, token: number,
 export function explainBadName(tokens: Tokens, token: number, origin: Uint8Array): string {
   const { bytes, start, end } = tokens;
   // Four characters an octet is the most that an escaped name of 255 octets takes.
-  let text = "";
-  for (let i = start[token]; i < Math.min(end[token], start[token] + 1_100); i++) {
-    text += String.fromCharCode(bytes[i]);
-  }
+  const text = new TextDecoder().decode(
+    bytes.subarray(start[token], Math.min(end[token], start[token] + 1_100)),
+  );
   const parsed = parseName(text, nameFromWire(origin, 0)?.name);
   return parsed.ok ? `"${tokens.text(token)}" is no domain name` : parsed.error.message;
 }

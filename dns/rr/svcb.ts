@@ -190,7 +190,7 @@ function readParameter(input: RdataInput, token: number): { key: number; value: 
     throw wrong(
       input,
       token,
-      `"${input.tokens.text(token)}" has no known key; write alpn, port, … or keyNNNNN`,
+      `"${input.tokens.text(token)}" has no known key; write one such as alpn or port, or keyNNNNN`,
     );
   }
   if (flags[token] & CONTROL) {

@@ -70,14 +70,11 @@ export class Tokens {
   }
 }
 
-/** A piece of the input for a message: bounded, on one line, octets outside ASCII as `?`. */
+/** A piece of the input for a message: bounded, on one line, read as UTF-8, control characters as `?`. */
 export function printable(bytes: Uint8Array, start: number, end: number, limit = 60): string {
   const cut = end - start > limit;
-  let text = "";
-  for (let i = start; i < (cut ? start + limit - 3 : end); i++) {
-    text += bytes[i] >= 0x20 && bytes[i] < 0x7f ? String.fromCharCode(bytes[i]) : "?";
-  }
-  return cut ? `${text}...` : text;
+  const text = new TextDecoder().decode(bytes.subarray(start, cut ? start + limit - 3 : end));
+  return (cut ? `${text}...` : text).replace(/\p{Cc}/gu, "?");
 }
 
 /**
