@@ -42,6 +42,9 @@ interface ChannelState {
   _chunkcbErr?: unknown;
 }
 
+/** A write goes down in slices, so that what lies between here and the socket is bounded whatever window the peer grants. */
+const SLICE_BYTES = 256 * 1024;
+
 export function channelFlow(channel: Channel, options: ChannelFlowOptions): ChannelFlow {
   const { description, transport } = options;
   const state = channel as Channel & ChannelState;
@@ -98,24 +101,25 @@ export function channelFlow(channel: Channel, options: ChannelFlowOptions): Chan
   );
 
   const put = async (stream: NodeJS.WritableStream, bytes: Uint8Array): Promise<void> => {
+    for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
+      if (writeError !== undefined) throw writeError;
+      await patience.wait(putSlice(stream, bytes.subarray(at, at + SLICE_BYTES)));
+    }
     if (writeError !== undefined) throw writeError;
-    if (bytes.length === 0) return;
-    await patience.wait(
-      new Promise<void>((resolve, reject) => {
-        failWriter = reject;
-        stream.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), (error) => {
-          if (error) reject(new FlowError("reset", `${description}: ${error.message}`, { cause: error }));
-          else resolve();
-        });
-      }).finally(() => failWriter = undefined),
-    );
+  };
+  const putSlice = async (stream: NodeJS.WritableStream, bytes: Uint8Array): Promise<void> => {
+    await new Promise<void>((resolve, reject) => {
+      failWriter = reject;
+      stream.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), (error) => {
+        if (error) reject(new FlowError("reset", `${description}: ${error.message}`, { cause: error }));
+        else transport.drained().then(resolve, reject);
+      });
+    }).finally(() => failWriter = undefined);
     state._chunk =
       state._chunkcb =
       state._chunkErr =
       state._chunkcbErr =
         undefined;
-    await patience.wait(transport.drained());
-    if (writeError !== undefined) throw writeError;
   };
   const inTurn = (stream: NodeJS.WritableStream, bytes: Uint8Array): Promise<void> => {
     const mine = lastWrite.then(() => put(stream, bytes));

@@ -152,7 +152,9 @@ function sshConnection<Identity>(
   const peer = tcp.peer ?? { address: "unknown", port: 0 };
   const idleMs = options.idleMs ?? DEFAULTS.idleMs;
   const running = new Set<Promise<void>>();
-  let sessions = 0;
+  /** Sessions that the peer has not closed; those among them that this side has not finished with. */
+  let open = 0;
+  let active = 0;
   let ending = false;
   let connection: Connection | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -166,8 +168,8 @@ function sshConnection<Identity>(
     timer = setTimeout(() => giveUp(reason), milliseconds);
   };
   const sessionEnded = () => {
-    sessions--;
-    if (sessions > 0) return;
+    active--;
+    if (active > 0) return;
     if (ending) end();
     else limit(idleMs, `no session for ${idleMs} ms`);
   };
@@ -190,13 +192,15 @@ function sshConnection<Identity>(
       attached.once("ready", () => limit(idleMs, `no session for ${idleMs} ms`));
       attached.on("session", (accept, reject) => {
         const most = options.maxSessions ?? DEFAULTS.maxSessions;
-        if (identity === undefined || ending || sessions >= most) return reject();
+        if (identity === undefined || ending || open >= most) return reject();
         clearTimeout(timer);
-        sessions++;
+        open++;
+        active++;
         const { value, user } = identity;
         const description = `ssh ${user} from ${hostPort(peer.address, peer.port)}`;
         serveSession(accept(), { options, transport, peer, identity: value, user, description, idleMs }, {
           ended: sessionEnded,
+          closed: () => open--,
           runs: (command) => {
             running.add(command);
             command.finally(() => running.delete(command));
@@ -208,7 +212,7 @@ function sshConnection<Identity>(
     },
     endWhenIdle() {
       ending = true;
-      if (sessions === 0) end();
+      if (active === 0) end();
     },
     dispose: () => clearTimeout(timer),
     settled: async () => {
@@ -273,8 +277,10 @@ interface SessionContext<Identity> {
 }
 
 interface SessionHooks {
-  /** The session is over, for both sides. Called once. */
+  /** Nothing runs in the session any more. Called once. */
   ended(): void;
+  /** The peer has closed the session. */
+  closed(): void;
   runs(command: Promise<void>): void;
   failed(cause: unknown): void;
   giveUp(reason: string): void;
@@ -306,12 +312,13 @@ function serveSession<Identity>(
   session.on("close", () => {
     peerClosed();
     ended();
+    hooks.closed();
   });
   const open = (accept: () => ServerChannel | undefined) => {
     const channel = accept();
     if (channel === undefined) return undefined; // the session runs something already, or has ended
     clearTimeout(timer);
-    const opened = channelFlow(channel, { ...context, onClose: undefined });
+    const opened = channelFlow(channel, { ...context, onClose: ended });
     peerClosed = opened.peerClosed;
     return opened;
   };

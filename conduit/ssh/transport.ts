@@ -10,6 +10,9 @@ const PENDING_BYTES = 512 * 1024;
  */
 const UNREAD_BYTES = 32 * 1024 * 1024;
 
+/** What may wait to be sent before the peer is cut off: it asks for replies and reads none. Channels keep far below. */
+const UNSENT_BYTES = 16 * 1024 * 1024;
+
 /**
  * A flow in the shape that ssh2 wants its socket in. So SSH runs over any flow, and the limits and clocks of the flow
  * below hold for SSH too.
@@ -55,6 +58,12 @@ export class Transport extends Duplex {
       if (unread > UNREAD_BYTES) {
         this.destroy(
           new FlowError("limit", `${this.#flow.description}: the peer sends more than its windows allow`),
+        );
+        return;
+      }
+      if (this.writableLength > UNSENT_BYTES) {
+        this.destroy(
+          new FlowError("limit", `${this.#flow.description}: the peer asks for replies and reads none`),
         );
         return;
       }

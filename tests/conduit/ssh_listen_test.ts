@@ -66,7 +66,9 @@ realTest(
   },
 );
 
-realTest("ssh listener: 20 MB go there and back unchanged", { needs: ["ssh"] }, async ({ dir }) => {
+realTest("ssh listener: 20 MB go there and back unchanged, with new keys after every megabyte", {
+  needs: ["ssh"],
+}, async ({ dir }) => {
   const sent = noise(20_000_000);
   let received = "";
   const server = await listenOn(dir, async ({ flow }) => {
@@ -75,7 +77,7 @@ realTest("ssh listener: 20 MB go there and back unchanged", { needs: ["ssh"] }, 
     await flow.write(all);
   });
   await Deno.writeFile(`${dir}/sent`, sent);
-  const args = sshArgs(dir, server).map((arg) => `'${arg}'`).join(" ");
+  const args = sshArgs(dir, server, { more: ["-o", "RekeyLimit=1M"] }).map((arg) => `'${arg}'`).join(" ");
   await run("sh", ["-c", `ssh ${args} echo < '${dir}/sent' > '${dir}/back'`]);
   equal(received, sha256(sent));
   equal(sha256(await Deno.readFile(`${dir}/back`)), sha256(sent));
