@@ -54,7 +54,23 @@ export type { Inflated, Inflater, Zlib } from "./zlib/zlib.ts";
 export { serveUploadPack } from "./protocol/serve.ts";
 export type { UploadLimits, UploadPackOptions, UploadSummary } from "./protocol/upload_pack.ts";
 export { requestedVersion } from "./protocol/upload_pack.ts";
-export type { AdvertisedRef, ProtocolVersion, RemoteRefs } from "./protocol/advertisement.ts";
+export type {
+  AdmitPush,
+  PushProposal,
+  PushReply,
+  PushResult,
+  ReceiveLimits,
+  ReceivePackOptions,
+  ReceiveSummary,
+} from "./protocol/receive_pack.ts";
+export { admitAll, serveReceivePack } from "./protocol/receive_pack.ts";
+export type { FetchOptions, FetchOutcome } from "./protocol/fetch.ts";
+export { fetchFrom } from "./protocol/fetch.ts";
+export type { OpenService, RemoteOptions } from "./protocol/remote.ts";
+export { lsRefs } from "./protocol/remote.ts";
+export type { SshRepository } from "./protocol/openers.ts";
+export { daemonOpener, sshOpener } from "./protocol/openers.ts";
+export type { ProtocolVersion, RemoteRefs } from "./protocol/advertisement.ts";
 export type { ChannelBounds } from "./protocol/channel.ts";
 export type { GitCommand, GitCommandError, GitService } from "./protocol/git_command.ts";
 export { parseGitCommand } from "./protocol/git_command.ts";

@@ -1,5 +1,6 @@
 /** The client's side of a fetch. Objects come in; refs are for the caller to move. */
 import type { Result } from "../../conduit/mod.ts";
+import { checkConnectivity } from "../repository/connectivity.ts";
 import type { Oid, PackLimits, PackSummary, Repository } from "../types.ts";
 import { StoreError } from "../types.ts";
 import { readAcknowledgment } from "./acknowledgment.ts";
@@ -9,7 +10,6 @@ import type { Capabilities } from "./capabilities.ts";
 import { CommitGraph } from "./commit_graph.ts";
 import { FIRST_WINDOW, MAX_IN_VAIN, Negotiator, nextWindow } from "./negotiator.ts";
 import { encodePkt, FLUSH, lineOf } from "./pkt_line.ts";
-import type { CheckConnectivity } from "./receive_pack.ts";
 import { type RemoteOptions, type RemoteSession, withRemote, writeV2Head } from "./remote.ts";
 
 export interface FetchOptions extends RemoteOptions {
@@ -30,10 +30,7 @@ export interface FetchOutcome extends RemoteRefs {
  * Fetches what is wanted into a quarantine, checks it and takes it into the repository. The pack that came is
  * kept whole or not at all.
  */
-export function fetchPack(
-  options: FetchOptions,
-  connectivity: CheckConnectivity,
-): Promise<Result<FetchOutcome, StoreError>> {
+export function fetchFrom(options: FetchOptions): Promise<Result<FetchOutcome, StoreError>> {
   return withRemote(options, async (session) => {
     const { channel, refs } = session;
     const missing = await missingWants(options, refs);
@@ -43,19 +40,19 @@ export function fetchPack(
     }
     const fetching = new Fetching(session, options, missing);
     const pack = session.advertisement.version === 2 ? await fetching.version2() : await fetching.version0();
-    return { ...refs, received: await takePack(options, connectivity, session, pack, missing) };
+    return { ...refs, received: await takePack(options, session, pack, missing) };
   });
 }
 
-/** Of what is wanted, that which our own refs do not hold already. */
+/** Of what is wanted, that which is not there yet. What is there is whole: nothing gets in without that proof. */
 async function missingWants({ repository, want }: FetchOptions, { refs }: RemoteRefs): Promise<Oid[]> {
-  const tips = new Set((await repository.refs.list()).values());
-  return [...new Set(want(refs))].filter((oid) => !tips.has(oid));
+  const missing: Oid[] = [];
+  for (const oid of new Set(want(refs))) if (!await repository.has(oid)) missing.push(oid);
+  return missing;
 }
 
 async function takePack(
   options: FetchOptions,
-  connectivity: CheckConnectivity,
   session: RemoteSession,
   pack: BandSource | AsyncIterable<Uint8Array>,
   wants: readonly Oid[],
@@ -69,7 +66,7 @@ async function takePack(
     if (!received.ok) throw received.error;
     if (pack instanceof BandSource) await pack.finish();
     if (session.advertisement.version === 2) await session.channel.leave(FLUSH);
-    const connected = await connectivity(quarantine, repository, wants);
+    const connected = await checkConnectivity(quarantine, wants, (oid) => repository.has(oid));
     if (!connected.ok) throw connected.error;
     await quarantine.migrate();
     return received.value;

@@ -1,6 +1,7 @@
 /** The server's side of a push. Whatever goes wrong, nothing of it stays and the client is told. */
 import type { Flow, Result } from "../../conduit/mod.ts";
 import { concatBytes, utf8 } from "../object/bytes.ts";
+import { checkConnectivity } from "../repository/connectivity.ts";
 import { isRefName } from "../repository/ref_name.ts";
 import type { ObjectReader, Oid, PackLimits, Quarantine, RefMove, Repository } from "../types.ts";
 import { StoreError } from "../types.ts";
@@ -54,13 +55,6 @@ export interface ReceiveLimits {
   readonly requestBytes: number;
 }
 
-/** Proves that every object that the tips reach is there. */
-export type CheckConnectivity = (
-  quarantine: Quarantine,
-  repository: Repository,
-  tips: readonly Oid[],
-) => Promise<Result<void, StoreError>>;
-
 export interface ReceiveSummary {
   /** What was asked and what came of it, by ref name; empty where the client had nothing to push. */
   readonly results: ReadonlyMap<string, PushResult>;
@@ -70,12 +64,11 @@ export interface ReceiveSummary {
  * Serves one push and ends our side of the flow; closing it (an exit status, with SSH) is the caller's. A push that was refused in good order is `ok`: the
  * refusal is in `results`. An error is a client that broke the protocol or went away, or a fault of ours.
  */
-export async function receivePack(
+export async function serveReceivePack(
   options: ReceivePackOptions,
-  connectivity: CheckConnectivity,
 ): Promise<Result<ReceiveSummary, StoreError>> {
   const channel = new Channel(options.flow, { ...DEFAULT_BOUNDS, ...options.bounds });
-  const session = new ReceiveSession(options, connectivity, channel);
+  const session = new ReceiveSession(options, channel);
   try {
     const results = await session.serve();
     return session.failure === undefined
@@ -117,14 +110,12 @@ class ReceiveSession {
   /** A fault of ours that the client was told of in its report. */
   failure: StoreError | undefined;
   readonly #options: ReceivePackOptions;
-  readonly #connectivity: CheckConnectivity;
   readonly #channel: Channel;
   readonly #limits: ReceiveLimits;
   #banded = false;
 
-  constructor(options: ReceivePackOptions, connectivity: CheckConnectivity, channel: Channel) {
+  constructor(options: ReceivePackOptions, channel: Channel) {
     this.#options = options;
-    this.#connectivity = connectivity;
     this.#channel = channel;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
   }
@@ -201,7 +192,7 @@ class ReceiveSession {
       if (tips.length > 0) {
         const received = await quarantine.receivePack(this.#channel.raw(), this.#limits.pack);
         if (!received.ok) return this.#unpackFailed(commands, received.error);
-        const connected = await this.#connectivity(quarantine, repository, tips);
+        const connected = await checkConnectivity(quarantine, tips, (oid) => repository.has(oid));
         if (!connected.ok) return this.#unpackFailed(commands, connected.error);
       }
       const faults = await this.#checkHistory(commands, quarantine);

@@ -44,7 +44,7 @@ export interface RemoteSession {
 }
 
 /** The refs of a remote repository: the cheap question of a poll. */
-export function listRemoteRefs(options: RemoteOptions): Promise<Result<RemoteRefs, StoreError>> {
+export function lsRefs(options: RemoteOptions): Promise<Result<RemoteRefs, StoreError>> {
   return withRemote(options, async (session) => {
     await session.channel.leave(FLUSH);
     return session.refs;
@@ -69,7 +69,7 @@ export async function withRemote<T>(
     const maxRefs = options.maxRefs ?? 100_000;
     const advertisement = await readAdvertisement(channel, maxRefs);
     const refs = advertisement.version === 2
-      ? await lsRefs(channel, advertisement, options.refPrefixes, maxRefs, agent)
+      ? await requestRefs(channel, advertisement, options.refPrefixes, maxRefs, agent)
       : filterRefs(advertisement.refs, options.refPrefixes);
     return { ok: true, value: await use({ channel, advertisement, refs, agent }) };
   } catch (error) {
@@ -106,7 +106,7 @@ async function readAdvertisement(channel: Channel, maxRefs: number): Promise<Adv
   }
 }
 
-async function lsRefs(
+async function requestRefs(
   channel: Channel,
   advertisement: Advertisement,
   prefixes: readonly string[],

@@ -1,7 +1,7 @@
 /** Our ends of the protocol behind a loopback port, spoken to as a git daemon; and flows to git's own programs. */
 import { FlowError, listenTcp } from "../../../conduit/mod.ts";
 import type { Flow } from "../../../conduit/mod.ts";
-import { findProgram, run, type RunOutcome } from "../../tools/real.ts";
+import { findProgram, run } from "../../tools/real.ts";
 import { PktDecoder } from "../../../store/protocol/pkt_line.ts";
 import { requestedVersion } from "../../../store/protocol/upload_pack.ts";
 import type { ProtocolVersion } from "../../../store/protocol/advertisement.ts";
@@ -32,12 +32,14 @@ export async function withGitServer<T>(
     }
   });
   if (!listening.ok) throw listening.error;
+  let outcome: T;
   try {
-    return await use(`git://127.0.0.1:${listening.value.address.port}/zones.git`);
+    outcome = await use(`git://127.0.0.1:${listening.value.address.port}/zones.git`);
   } finally {
     await listening.value.stop({ graceMs: 5000 });
-    if (failures.length > 0) throw failures[0];
   }
+  if (failures.length > 0) throw failures[0];
+  return outcome;
 }
 
 /** git with a protocol version. */
@@ -52,6 +54,34 @@ export async function fsck(path: string): Promise<void> {
 
 export async function oidOf(repository: string, revision: string): Promise<string> {
   return (await run("git", ["rev-parse", revision], { cwd: repository })).stdout.trim();
+}
+
+/** A new work tree on branch `main`. */
+export async function workTree(dir: string): Promise<string> {
+  await run("git", ["init", "-q", "-b", "main", `${dir}/work`]);
+  return `${dir}/work`;
+}
+
+/** Commits that change one file each, a second apart so that their order by date is their order. */
+export async function commits(work: string, count: number, what = "base"): Promise<void> {
+  const start = 1_700_000_000 +
+    Number((await run("git", ["rev-list", "--count", "--all"], { cwd: work })).stdout);
+  let stream = "";
+  const head = await run("git", ["rev-parse", "-q", "--verify", "HEAD"], { cwd: work, check: false });
+  const branch = (await run("git", ["symbolic-ref", "HEAD"], { cwd: work })).stdout.trim();
+  for (let i = 0; i < count; i++) {
+    const text = `${what} ${i}\n`;
+    stream += `commit ${branch}\ncommitter T <t@example.test> ${
+      start + i
+    } +0000\ndata ${text.length}\n${text}`;
+    if (i === 0 && head.code === 0) stream += `from ${head.stdout.trim()}\n`;
+    stream += `M 644 inline zone-${what}\ndata ${text.length}\n${text}\n`;
+  }
+  await run("git", ["-c", "fastimport.unpackLimit=100000", "fast-import", "--quiet"], {
+    cwd: work,
+    stdin: stream,
+  });
+  if (!work.endsWith(".git")) await run("git", ["reset", "-q", "--hard"], { cwd: work });
 }
 
 /** A flow to a program's standard input and output, as an SSH channel would give it. */
@@ -140,5 +170,3 @@ function prefixed(flow: Flow, first: Uint8Array): Flow {
     },
   };
 }
-
-export type { RunOutcome };

@@ -3,7 +3,7 @@ import { equal, match, ok } from "node:assert/strict";
 import { openRepository } from "../../../store/mod.ts";
 import { serveUploadPack } from "../../../store/protocol/serve.ts";
 import { realTest, run } from "../../tools/real.ts";
-import { fsck, gitV, oidOf, withGitServer } from "./git_server.ts";
+import { commits, fsck, gitV, oidOf, withGitServer, workTree } from "./git_server.ts";
 
 for (const version of [0, 1, 2]) {
   realTest(`git clones, and fetches what is new, by v${version}`, { needs: ["git"] }, async ({ dir }) => {
@@ -118,33 +118,6 @@ for (const version of [0, 1, 2]) {
       });
     },
   );
-}
-
-async function workTree(dir: string): Promise<string> {
-  await run("git", ["init", "-q", "-b", "main", `${dir}/work`]);
-  return `${dir}/work`;
-}
-
-/** Commits that change one file each, a second apart so that their order by date is their order. */
-async function commits(work: string, count: number, what = "base"): Promise<void> {
-  const start = 1_700_000_000 +
-    Number((await run("git", ["rev-list", "--count", "--all"], { cwd: work })).stdout);
-  let stream = "";
-  const head = await run("git", ["rev-parse", "-q", "--verify", "HEAD"], { cwd: work, check: false });
-  const branch = (await run("git", ["symbolic-ref", "HEAD"], { cwd: work })).stdout.trim();
-  for (let i = 0; i < count; i++) {
-    const text = `${what} ${i}\n`;
-    stream += `commit ${branch}\ncommitter T <t@example.test> ${
-      start + i
-    } +0000\ndata ${text.length}\n${text}`;
-    if (i === 0 && head.code === 0) stream += `from ${head.stdout.trim()}\n`;
-    stream += `M 644 inline zone-${what}\ndata ${text.length}\n${text}\n`;
-  }
-  await run("git", ["-c", "fastimport.unpackLimit=100000", "fast-import", "--quiet"], {
-    cwd: work,
-    stdin: stream,
-  });
-  await run("git", ["reset", "-q", "--hard"], { cwd: work });
 }
 
 async function serving(
