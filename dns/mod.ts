@@ -114,3 +114,35 @@ export {
 export { buildUpdate, parseUpdate, type UpdateError, type UpdateRequest } from "./update/sections.ts";
 export { checkPrerequisites } from "./update/prerequisites.ts";
 export { applyOperations, type RRsetChange } from "./update/apply.ts";
+
+// zones, the image, answers, UDP servers
+export { answerQuery, DROP, SLOW_PATH, UDP_PAYLOAD } from "./answer/answer.ts";
+export type { AnswerLimit } from "./answer/answer.ts";
+export { createImageSet } from "./image/set.ts";
+export type { ImageSet } from "./image/set.ts";
+export { createImageBoard } from "./server/board.ts";
+export type { ImageBoard } from "./server/board.ts";
+export { startUdpServer } from "./server/udp.ts";
+export type { SlowPath, UdpError, UdpOptions, UdpServer } from "./server/udp.ts";
+export type { UdpCounters } from "./server/udp_counters.ts";
+export { brokenZone, compileZone, createZoneBuilder } from "./zone/builder.ts";
+export type { ZoneBuilder, ZoneError, ZoneErrorCode } from "./zone/builder.ts";
+export { diffZones } from "./zone/diff.ts";
+export type { ZoneDifference } from "./zone/diff.ts";
+export type { Zone } from "./zone/zone.ts";
+
+// the client
+export { createDnsClient, type DnsClient, type DnsClientOptions } from "./client/client.ts";
+export type { DnsClientError } from "./client/errors.ts";
+
+// signed queries, updates, and TCP
+export {
+  createResponder,
+  type Respond,
+  type ResponderEvent,
+  type ResponderOptions,
+  type SignedUpdate,
+  type Transport,
+  type UpdateOutcome,
+} from "./server/responder.ts";
+export { startTcpServer, type TcpLimits, type TcpServerOptions } from "./server/tcp.ts";
