@@ -1,0 +1,132 @@
+/**
+ * Indexing one and the same pack: ours, `git index-pack --threads=1` and isomorphic-git's `indexPack`, by turns in one
+ * run. Prints each one's milliseconds (median) and the ratios. The pack is made by git out of generated zones:
+ * about 26,000 objects. Arguments: rounds (default 5); `ours` leaves the peers out, for profiling.
+ */
+import process from "node:process";
+import fs from "node:fs";
+import { indexPack as isomorphicIndexPack } from "isomorphic-git";
+import { indexPack, newSha1, nodeZlib, pakoZlib } from "../../store/mod.ts";
+import type { PackStorage } from "../../store/mod.ts";
+import { equalBytes } from "../../store/object/bytes.ts";
+import { inChunks, makeHistory } from "../store/pack_fixture.ts";
+import { git } from "../store/git_fixture.ts";
+import { run } from "../tools/real.ts";
+
+const rounds = Number(process.argv[2] ?? 5);
+const only = process.argv[3];
+const dir = await Deno.makeTempDir({ prefix: "bailiwick-bench-" });
+try {
+  await bench();
+} finally {
+  await Deno.remove(dir, { recursive: true });
+}
+
+async function bench(): Promise<void> {
+  await makeHistory(`${dir}/h.git`, { files: 4000, commits: 3000, changes: 3, lines: 200 });
+  await git(`${dir}/h.git`, "repack", "-adfq", "--depth=50", "--window=10");
+  const packs = `${dir}/h.git/objects/pack`;
+  const [pack] = (await Array.fromAsync(Deno.readDir(packs), (entry) => entry.name)).filter((name) =>
+    name.endsWith(".pack")
+  );
+  if (pack === undefined) throw new Error("git made no pack");
+  const bytes = await Deno.readFile(`${packs}/${pack}`);
+  const expected = await Deno.readFile(`${packs}/${pack.replace(".pack", ".idx")}`);
+  await Deno.writeFile(`${dir}/x.pack`, bytes);
+  const { objects, deltas } = await describe(`${packs}/${pack}`);
+  console.log(`pack: ${bytes.length} bytes, ${objects} objects, ${deltas} of them deltas`);
+
+  const contestants: Record<string, () => Promise<Uint8Array>> = {
+    "git --threads=1": async () => {
+      await run("git", ["index-pack", "--threads=1", "-o", `${dir}/git.idx`, `${dir}/x.pack`]);
+      return await takeFile(`${dir}/git.idx`);
+    },
+    ours: async () => await ours(bytes, nodeZlib),
+    "ours, pako": async () => await ours(bytes, pakoZlib),
+    "isomorphic-git": async () => {
+      await isomorphicIndexPack({ fs, dir, gitdir: `${dir}/h.git`, filepath: "x.pack" });
+      return await takeFile(`${dir}/x.idx`);
+    },
+  };
+  const times = new Map<string, number[]>();
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, contestant] of Object.entries(contestants)) {
+      if (only !== undefined && name !== only) continue;
+      const start = performance.now();
+      const index = await contestant();
+      const taken = performance.now() - start;
+      if (!equalBytes(index, expected) && name !== "isomorphic-git") {
+        throw new Error(`${name} made another index`);
+      }
+      times.set(name, [...times.get(name) ?? [], taken]);
+    }
+  }
+  const reference = median(times.get("git --threads=1") ?? times.get("ours") ?? []);
+  for (const [name, taken] of times) {
+    const middle = median(taken);
+    const all = taken.map((ms) => ms.toFixed(0)).join(" ");
+    console.log(
+      `${name.padEnd(16)} ${middle.toFixed(0).padStart(6)} ms  ×${(middle / reference).toFixed(2)}  (${all})`,
+    );
+  }
+}
+
+async function ours(bytes: Uint8Array, zlib: typeof nodeZlib): Promise<Uint8Array> {
+  // To a file in chunks, as a pack from the wire is taken.
+  using file = Deno.openSync(`${dir}/ours.pack`, { read: true, write: true, create: true, truncate: true });
+  const limits = {
+    packBytes: 2 ** 31,
+    objectBytes: 2 ** 28,
+    objects: 2 ** 24,
+    deltaDepth: 4096,
+    deltaWork: 2 ** 40,
+  };
+  const indexed = await indexPack(inChunks(bytes, 65536), {
+    limits,
+    zlib,
+    newSha1,
+    storage: storageOf(file),
+  });
+  return indexed.index;
+}
+
+function storageOf(file: Deno.FsFile): PackStorage {
+  let length = 0;
+  return {
+    append(bytes) {
+      file.seekSync(length, Deno.SeekMode.Start);
+      for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+      length += bytes.length;
+      return Promise.resolve();
+    },
+    read(offset, count) {
+      const bytes = new Uint8Array(count);
+      file.seekSync(offset, Deno.SeekMode.Start);
+      for (let at = 0; at < count;) at += file.readSync(bytes.subarray(at)) ?? count;
+      return bytes;
+    },
+    overwrite() {
+      throw new Error("this pack is not thin");
+    },
+    truncate() {
+      throw new Error("this pack is not thin");
+    },
+  };
+}
+
+async function describe(pack: string): Promise<{ objects: number; deltas: number }> {
+  const { stdout } = await run("git", ["verify-pack", "-v", pack]);
+  const lines = stdout.split("\n").filter((line) => /^[0-9a-f]{40} /.test(line));
+  return { objects: lines.length, deltas: lines.filter((line) => line.split(/\s+/).length >= 7).length };
+}
+
+async function takeFile(path: string): Promise<Uint8Array> {
+  const bytes = await Deno.readFile(path);
+  await Deno.remove(path);
+  return bytes;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? NaN;
+}
