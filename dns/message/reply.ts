@@ -6,7 +6,7 @@ import { FLAG, HEADER_OCTETS, putUint16, uint16 } from "./header.ts";
 import { layoutOf } from "./skip.ts";
 
 /**
- * A response without records: ID, opcode, RD and CD of the query, its question section octet for octet where there is one
+ * A response without records: ID, opcode and RD of the query, its question section octet for octet where there is one
  * question that can be read, and OPT only if `edns` is given (RFC 6891 §6.1.1: not to a query without it). `undefined` when
  * the bytes are no header or a response themselves, because neither may be answered.
  * @param rcode up to 15, up to 4095 with `edns`
@@ -17,7 +17,7 @@ export function bareReply(query: Uint8Array, rcode: number, edns?: Edns): Uint8A
   const opt = edns === undefined ? undefined : optRecord(edns, rcode);
   const reply = new Uint8Array(questionEnd + (opt?.length ?? 0));
   reply.set(query.subarray(0, 2));
-  putUint16(reply, 2, uint16(query, 2) & (0x7800 | FLAG.RD | FLAG.CD) | FLAG.QR | rcode & 0x0f);
+  putUint16(reply, 2, uint16(query, 2) & (0x7800 | FLAG.RD) | FLAG.QR | rcode & 0x0f);
   if (questionEnd > HEADER_OCTETS) {
     reply.set(query.subarray(HEADER_OCTETS, questionEnd), HEADER_OCTETS);
     putUint16(reply, 4, 1);

@@ -16,7 +16,8 @@ export function queryFor(
   };
 }
 
-/** The response to `query`, empty but for what `parts` says: ID, opcode, questions, RD and CD are the query's. */
+/** The response to `query`, empty but for what `parts` says: ID, opcode, questions and RD are the query's, CD is clear
+ * (RFC 4035 §3.1.6). */
 export function responseTo(query: Message, parts: Partial<Message> = {}): Message {
   return {
     ...EMPTY_MESSAGE,
@@ -24,7 +25,6 @@ export function responseTo(query: Message, parts: Partial<Message> = {}): Messag
     opcode: query.opcode,
     response: true,
     recursionDesired: query.recursionDesired,
-    checkingDisabled: query.checkingDisabled,
     questions: query.questions,
     ...parts,
   };

@@ -1,4 +1,5 @@
 /** What an update makes of a zone (RFC 2136 §3.4.2). */
+import { serialGreater } from "../serial.ts";
 import { canonicalRdata, compareRdata } from "../rr/rdata.ts";
 import { RRTYPE } from "../rr/types.ts";
 import { soaSerial } from "../rr/soa.ts";
@@ -53,14 +54,12 @@ function add(view: ZoneView, draft: Draft, record: ResourceRecord): void {
   const before = draft.rrset(owner, type);
   if (type === RRTYPE.SOA) {
     if (owner !== view.origin) return;
-    if (before !== undefined && !isNewer(soaSerial(record.rdata), soaSerial(before.rdatas[0]))) return;
+    if (before !== undefined && serialGreater(soaSerial(before.rdatas[0]), soaSerial(record.rdata))) return;
   }
   if (!mayStandBeside(draft, owner, type)) return;
-  const others = SINGLETONS.has(type)
-    ? []
-    : (before?.rdatas ?? []).filter((rdata) => !sameRdata(type, rdata, record.rdata));
   // RFC 2181 §5.2: an RRset has one TTL, so the newest counts for all.
-  draft.put(owner, type, { owner, type, ttl, rdatas: sorted(type, [...others, record.rdata]) });
+  const rdatas = SINGLETONS.has(type) ? [record.rdata] : withRdata(type, before?.rdatas ?? [], record.rdata);
+  draft.put(owner, type, { owner, type, ttl, rdatas });
 }
 
 /** §3.4.2.4 */
@@ -141,11 +140,15 @@ function sameRdata(type: number, a: Uint8Array, b: Uint8Array): boolean {
   return compareRdata(canonicalRdata(type, a), canonicalRdata(type, b)) === 0;
 }
 
-function sorted(type: number, rdatas: readonly Uint8Array[]): Uint8Array[] {
-  return rdatas.toSorted((a, b) => compareRdata(canonicalRdata(type, a), canonicalRdata(type, b)));
-}
-
-/** RFC 1982 §3.2, with an equal serial counted as newer: §3.4.2.2 ignores only a SOA that is lower. */
-function isNewer(serial: number, than: number): boolean {
-  return ((serial - than) | 0) >= 0;
+/** Puts rdata into its place in canonical order, instead of its equal if there is one. */
+function withRdata(type: number, rdatas: readonly Uint8Array[], rdata: Uint8Array): Uint8Array[] {
+  const wanted = canonicalRdata(type, rdata);
+  let low = 0;
+  for (let high = rdatas.length; low < high;) {
+    const middle = (low + high) >>> 1;
+    if (compareRdata(canonicalRdata(type, rdatas[middle]), wanted) < 0) low = middle + 1;
+    else high = middle;
+  }
+  const replaced = low < rdatas.length && sameRdata(type, rdatas[low], rdata) ? 1 : 0;
+  return rdatas.toSpliced(low, replaced, rdata);
 }

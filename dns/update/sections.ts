@@ -69,7 +69,7 @@ function readUpdate(message: Message): UpdateRequest {
 /** RFC 2136 §2.4 and §3.2.5 */
 function readPrerequisites(zone: Name, records: readonly ResourceRecord[]): Prerequisite[] {
   const prerequisites: Prerequisite[] = [];
-  const values = new Map<string, { owner: Name; type: number; rdatas: Uint8Array[] }>();
+  const values = new Map<string, Uint8Array[]>();
   for (const record of records) {
     const { owner, type } = record;
     if (record.ttl !== 0) throw formErr(`a prerequisite has TTL 0, and that for ${owner} has ${record.ttl}`);
@@ -89,11 +89,11 @@ function readPrerequisites(zone: Name, records: readonly ResourceRecord[]): Prer
       const key = `${type} ${owner}`;
       const known = values.get(key);
       if (known !== undefined) {
-        known.rdatas.push(record.rdata);
+        known.push(record.rdata);
       } else {
-        const value = { kind: "rrset-equals", owner, type, rdatas: [record.rdata] } as const;
-        values.set(key, value);
-        prerequisites.push(value);
+        const rdatas = [record.rdata];
+        values.set(key, rdatas);
+        prerequisites.push({ kind: "rrset-equals", owner, type, rdatas });
       }
     } else {
       throw formErr(`a prerequisite for ${owner} has class ${record.class}`);

@@ -1,0 +1,111 @@
+/** DNS over TCP (RFC 7766): framing, pipelining, and limits that keep one client from costing the others. */
+import {
+  type Flow,
+  FlowError,
+  type Listener,
+  type ListenError,
+  type ListenEvent,
+  listenTcp,
+  type Result,
+} from "../../conduit/mod.ts";
+import { MAX_MESSAGE_OCTETS } from "../message/header.ts";
+import type { Respond, Transport } from "./responder.ts";
+import { createFrameReader, frame } from "./tcp_frames.ts";
+
+export interface TcpServerOptions {
+  readonly listen: { readonly host: string; readonly port: number };
+  /**
+   * Answers at once what it can: the octets written into `out`, 0 to send nothing, -1 for what `respond` has to answer.
+   */
+  readonly answer: (query: Uint8Array, out: Uint8Array, transport: Transport) => number;
+  readonly respond: Respond;
+  readonly limits?: TcpLimits | undefined;
+  readonly report?: ((event: ListenEvent) => void) | undefined;
+}
+
+export interface TcpLimits {
+  /** Connections in all; default 512. */
+  readonly maxConnections?: number | undefined;
+  /** Connections from one address; default 64. */
+  readonly maxPerAddress?: number | undefined;
+  /**
+   * Milliseconds that a client may be silent, or leave its answers unread; default 10 000 (RFC 7766 §6.2.3: a few seconds).
+   */
+  readonly idleMs?: number | undefined;
+  /** Milliseconds that a message may take to arrive once it has begun; default 5 000. */
+  readonly messageMs?: number | undefined;
+  /** Queries of one connection at work at the same time; default 32. More are not read until some are answered. */
+  readonly maxPipelined?: number | undefined;
+}
+
+/** Listens and answers. A port in use and the like is the error; clients' faults end their own connections and nothing else. */
+export function startTcpServer(options: TcpServerOptions): Result<Listener, ListenError> {
+  const limits = options.limits ?? {};
+  return listenTcp({
+    host: options.listen.host,
+    port: options.listen.port,
+    maxConnections: limits.maxConnections ?? 512,
+    maxPerAddress: limits.maxPerAddress ?? 64,
+    idleMs: limits.idleMs ?? 10_000,
+    report: options.report,
+  }, (flow) => serveFlow(flow, options));
+}
+
+/** Answers the queries of one connection until its client ends it, breaks it, or costs too much. */
+export async function serveFlow(
+  flow: Flow,
+  options: Pick<TcpServerOptions, "answer" | "respond" | "limits">,
+): Promise<void> {
+  const { messageMs = 5_000, maxPipelined = 32 } = options.limits ?? {};
+  const transport: Transport = { protocol: "tcp", peer: flow.peer };
+  const frames = createFrameReader();
+  const slow = new Set<Promise<void>>();
+  let arrival: ReturnType<typeof setTimeout> | undefined;
+  // Answers leave whole, one after the other, in whatever order they are ready (RFC 7766 §6.2.1.1).
+  let writing: Promise<void> = Promise.resolve();
+  const send = (message: Uint8Array) => {
+    writing = writing.then(() => flow.write(frame(message)));
+    return writing;
+  };
+
+  const take = async (query: Uint8Array) => {
+    const length = options.answer(query, ANSWER, transport);
+    if (length > 0) return await send(ANSWER.subarray(0, length));
+    if (length === 0) return;
+    const task = options.respond(query, transport)
+      .then((response) => response === undefined ? undefined : send(response))
+      // The reader meets the broken flow too, and ends.
+      .catch(ignoreFlowError)
+      .finally(() => slow.delete(task));
+    slow.add(task);
+    if (slow.size >= maxPipelined) await Promise.race(slow);
+  };
+
+  try {
+    for (;;) {
+      const bytes = await flow.read();
+      if (bytes === undefined) break;
+      clearTimeout(arrival);
+      frames.push(bytes);
+      for (let query = frames.next(); query !== undefined; query = frames.next()) await take(query);
+      // A message that drips in holds a place that others want.
+      if (frames.pending > 0) arrival = setTimeout(() => flow.close(), messageMs);
+    }
+    await Promise.all(slow);
+    await writing;
+    await flow.end();
+  } catch (error) {
+    ignoreFlowError(error);
+  } finally {
+    clearTimeout(arrival);
+    flow.close();
+  }
+}
+
+/** One for all connections: it is written and copied into a frame without a wait in between. */
+const ANSWER = new Uint8Array(MAX_MESSAGE_OCTETS);
+
+/** A client that goes away is no event; anything else is a fault of ours and goes to the listener's report. */
+function ignoreFlowError(error: unknown): void {
+  if (!(error instanceof FlowError)) throw error;
+}
