@@ -247,7 +247,10 @@ function baseCache(): {
 async function folderStamp(folder: string): Promise<string> {
   try {
     const info = await Deno.stat(folder);
-    return `${info.ino} ${info.mtime?.getTime()}`;
+    const changed = info.mtime?.getTime() ?? 0;
+    // The clock of file times ticks coarsely: what was changed just now may change again under the same time.
+    const unsettled = Math.abs(Date.now() - changed) < 50;
+    return `${info.ino} ${changed}${unsettled ? ` ${performance.now()}` : ""}`;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "absent";
     throw ioError(`cannot look at ${folder}`, error);
