@@ -48,4 +48,10 @@ export type { IssueBudget } from "./provisioner/schedule.ts";
 
 // the puller
 export { obtainCertificate, requestOperations } from "./puller/obtain.ts";
-export type { ObtainOptions, ObtainOutcome, PullerClient, PullerFiles } from "./puller/obtain.ts";
+export type {
+  ObtainOptions,
+  ObtainOutcome,
+  PullerClient,
+  PullerClientError,
+  PullerFiles,
+} from "./puller/obtain.ts";

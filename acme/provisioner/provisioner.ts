@@ -42,7 +42,7 @@ export interface Provisioner {
 
 const PRESENTED = "presented/";
 /** Longer than that no timer waits; then it looks again. */
-const LONGEST_WAIT = 6 * 3_600_000;
+const LONGEST_WAIT = 86_400_000;
 const PROPAGATION = 120_000;
 /** Hosts whose effects are performed at the same time. */
 const CONCURRENCY = 8;

@@ -13,7 +13,7 @@ import {
 } from "../../dns/mod.ts";
 import type { Wait } from "../provisioner/interfaces.ts";
 import { equalBytes } from "../record/bytes.ts";
-import { decodeState } from "../record/state.ts";
+import { type CertificateState, decodeState } from "../record/state.ts";
 import { encodeTlsa, ownerOf, readTlsa, TLSA_TTL } from "../record/tlsa.ts";
 import { type CertificateRequest, parseRequest } from "../request/parse.ts";
 import { type Certificate, matches, messageOf, orderChain, parseCertificate } from "../x509/certificate.ts";
@@ -21,14 +21,23 @@ import { hostName, nameOf, sameNames } from "../x509/hostnames.ts";
 import { fromPem, toPem } from "../x509/pem.ts";
 import { generateKeyPem, generateRequest } from "./request.ts";
 
-/** A DNS client of the primary, over TCP, that signs its updates. */
+/** What went wrong between client and server; `code` is `rcode` where the server said no. */
+export interface PullerClientError {
+  readonly code: string;
+  readonly message: string;
+  /** What the server said besides (RFC 8914). */
+  readonly extended?: readonly { readonly text: string }[];
+}
+
+/** A DNS client of the primary, over TCP, that signs its updates: what `createDnsClient` of dns gives. */
 export interface PullerClient {
-  query(name: Name, type: number): Promise<Result<Message, { readonly message: string }>>;
+  /** NXDOMAIN is an answer, every other refusal an error. */
+  query(name: Name, type: number): Promise<Result<Message, PullerClientError>>;
   update(update: {
     readonly zone: Name;
     readonly prerequisites: readonly Prerequisite[];
     readonly operations: readonly UpdateOperation[];
-  }): Promise<Result<Message, { readonly message: string }>>;
+  }): Promise<Result<Message, PullerClientError>>;
 }
 
 /** The folder that the files are in. Names have no path. */
@@ -69,22 +78,8 @@ export type ObtainOutcome =
   /** What was given cannot be used: a host name, a key file. */
   | { readonly kind: "unusable"; readonly reason: string };
 
-/** Between two looks. Milliseconds. */
-const POLL = 2000;
-/** RFC 1035 §4.1.1 and RFC 2136 §2.2. */
-const NOERROR = 0;
-const NXDOMAIN = 3;
-const RCODES: Readonly<Record<number, string>> = {
-  1: "FORMERR",
-  2: "SERVFAIL",
-  4: "NOTIMP",
-  5: "REFUSED",
-  9: "NOTAUTH",
-  10: "NOTZONE",
-};
-/** Extended DNS error (RFC 8914). */
-const EDE_OPTION = 15;
-
+/** Between two looks. Milliseconds; the last entry from then on. An embedded authority issues at once. */
+const POLLS: readonly number[] = [250, 500, 1000, 2000];
 export async function obtainCertificate(options: ObtainOptions): Promise<ObtainOutcome> {
   const prepared = await prepare(options);
   if (!prepared.ok) return prepared.error;
@@ -106,29 +101,47 @@ export async function obtainCertificate(options: ObtainOptions): Promise<ObtainO
     progress(`asking for ${request.names.join(", ")} at ${owner}`);
     const refusal = await upload(options, owner, request);
     if (refusal !== undefined) return refusal;
+  } else if (stateBefore.value?.state.state === "refused") {
+    return refusedBy(stateBefore.value.state);
   }
   let said = "";
+  let lost: ObtainOutcome | undefined;
   let reason = present.reason ?? "the provisioner has not answered";
-  for (;;) {
-    if (now() + POLL > deadline) return { kind: "timeout", reason };
-    await options.wait(POLL, options.signal);
+  for (let attempt = 0;; attempt++) {
+    const pause = POLLS[Math.min(attempt, POLLS.length - 1)];
+    if (now() + pause > deadline) return lost ?? { kind: "timeout", reason };
+    await options.wait(pause, options.signal);
     if (options.signal.aborted) return { kind: "timeout", reason: "stopped" };
     const polled = await lookUp(client, owner);
-    if (!polled.ok) return polled.error;
+    // A server that is away for a moment is asked again, until the time is over.
+    if (!polled.ok) {
+      if (polled.error.kind !== "unreachable") return polled.error;
+      lost = polled.error;
+      continue;
+    }
     const found = await usable(polled.value, request, now());
     if (found.chain !== undefined) return await store(options, host, found.chain);
     const state = await readState(client, owner);
-    if (!state.ok) return state.error;
+    if (!state.ok) {
+      if (state.error.kind !== "unreachable") return state.error;
+      lost = state.error;
+      continue;
+    }
+    lost = undefined;
     const { value } = state;
     // What was said before our request is not the answer to it.
     const news = value !== undefined && value.text !== stateBefore.value?.text;
     if (news && value.state.state === "refused") {
-      return { kind: "refused", reason: value.state.reason ?? "no reason given", next: value.state.next };
+      return refusedBy(value.state);
     }
     reason = found.reason ?? (value === undefined ? reason : `state ${value.state.state}`);
     if (reason !== said) progress(reason);
     said = reason;
   }
+}
+
+function refusedBy(state: CertificateState): ObtainOutcome {
+  return { kind: "refused", reason: state.reason ?? "no reason given", next: state.next };
 }
 
 interface Prepared {
@@ -149,8 +162,10 @@ async function prepare(options: ObtainOptions): Promise<Result<Prepared, ObtainO
     if (name !== host && !sans.includes(name)) sans.push(name);
   }
   try {
-    await options.files.writeNew(`${host}.key`, await generateKeyPem(), 0o600) &&
-      options.progress(`made a key: ${host}.key`);
+    if (await options.files.read(`${host}.key`) === undefined) {
+      const made = await options.files.writeNew(`${host}.key`, await generateKeyPem(), 0o600);
+      if (made) options.progress(`made a key: ${host}.key`);
+    }
     const keyPem = await options.files.read(`${host}.key`) ?? "";
     const fresh = parseRequest(await generateRequest(keyPem, host, sans));
     if (!fresh.ok) return unusable(fresh.error.reason);
@@ -191,12 +206,8 @@ async function records(
   type: number,
 ): Promise<Result<RRset | undefined, ObtainOutcome>> {
   const answer = await client.query(owner, type);
-  if (!answer.ok) return { ok: false, error: { kind: "unreachable", reason: answer.error.message } };
-  const { rcode, answers } = answer.value;
-  if (rcode !== NOERROR && rcode !== NXDOMAIN) {
-    const reason = `the server answered ${rcodeText(rcode)} for ${owner}${extendedError(answer.value)}`;
-    return { ok: false, error: { kind: "refused", reason, next: undefined } };
-  }
+  if (!answer.ok) return { ok: false, error: outcomeOf(answer.error) };
+  const { answers } = answer.value;
   const found = answers.filter((record) => record.type === type);
   const [head] = found;
   return {
@@ -216,11 +227,9 @@ async function upload(
     prerequisites: [],
     operations: requestOperations(owner, request.der),
   });
-  if (!answer.ok) return { kind: "unreachable", reason: answer.error.message };
-  const { rcode } = answer.value;
-  if (rcode === NOERROR) return undefined;
-  const reason = `the server answered ${rcodeText(rcode)} to the request${extendedError(answer.value)}`;
-  return { kind: "refused", reason, next: undefined };
+  // After a lost answer it is open whether the update was carried out; the look that follows tells.
+  if (answer.ok || answer.error.code === "lost" || answer.error.code === "timeout") return undefined;
+  return outcomeOf(answer.error);
 }
 
 /** The update section of the older stack's client. */
@@ -282,16 +291,12 @@ function parsedOf(ders: readonly Uint8Array[]): Certificate[] {
   });
 }
 
-/** RFC 8914 §2: the text of the extended errors in an answer. */
-function extendedError(message: Message): string {
-  const texts = (message.edns?.options ?? [])
-    .filter((option) => option.code === EDE_OPTION && option.data.length > 2)
-    .map((option) => new TextDecoder().decode(option.data.subarray(2)).replace(/[^\x20-\x7e]/g, "?"));
-  return texts.length === 0 ? "" : `: ${texts.join("; ")}`;
-}
-
-function rcodeText(rcode: number): string {
-  return RCODES[rcode] ?? `RCODE ${rcode}`;
+function outcomeOf(error: PullerClientError): ObtainOutcome {
+  if (error.code !== "rcode" && error.code !== "untrusted") {
+    return { kind: "unreachable", reason: error.message };
+  }
+  const texts = (error.extended ?? []).map((each) => each.text).filter((text) => text !== "");
+  return { kind: "refused", reason: [error.message, ...texts].join(": "), next: undefined };
 }
 
 function unusable(reason: string): { ok: false; error: ObtainOutcome } {
