@@ -1,7 +1,14 @@
 import { getLogger } from "@logtape/logtape";
 import type { Flow, PeerAddress, Result } from "./flow.ts";
 import { hostPort } from "./endpoint.ts";
-import { bind, type Listener, type ListenError, type ListenEvent, type ListenLimits } from "./listener.ts";
+import {
+  bind,
+  handlerEvent,
+  type Listener,
+  type ListenError,
+  type ListenEvent,
+  type ListenLimits,
+} from "./listener.ts";
 import { socketFlow } from "./socket_flow.ts";
 
 export interface ListenTcpOptions extends ListenLimits {
@@ -60,7 +67,7 @@ function serve(
       onClose: () => admission.leave(peer.address),
     });
     const handled = Promise.resolve().then(() => onFlow(flow)).catch((cause) => {
-      report({ kind: "handler-failed", peer, cause });
+      report(handlerEvent(peer, cause));
     }).finally(() => {
       flow.close();
       open.delete(flow);

@@ -1,4 +1,4 @@
-import type { PeerAddress, Result } from "./flow.ts";
+import { FlowError, type PeerAddress, type Result } from "./flow.ts";
 import { hostPort } from "./endpoint.ts";
 
 /** Something that listens. */
@@ -37,6 +37,13 @@ export type ListenEvent =
   | { readonly kind: "handler-failed"; readonly peer: PeerAddress | undefined; readonly cause: unknown }
   | { readonly kind: "peer-failed"; readonly peer: PeerAddress | undefined; readonly reason: string }
   | { readonly kind: "accept-failed"; readonly cause: unknown };
+
+/** What a handler threw, as an event: a flow that broke is its peer's doing, anything else a fault of ours. */
+export function handlerEvent(peer: PeerAddress | undefined, cause: unknown): ListenEvent {
+  return cause instanceof FlowError
+    ? { kind: "peer-failed", peer, reason: cause.message }
+    : { kind: "handler-failed", peer, cause };
+}
 
 /** Binds a TCP address; what goes wrong is named in words an operator can act on. */
 export function bind(host: string, port: number): Result<Deno.TcpListener, ListenError> {

@@ -77,7 +77,7 @@ export function channelFlow(channel: Channel, options: ChannelFlowOptions): Chan
     writeError = error;
     patience.release();
     forgetLost();
-    channel.close();
+    if (transport.lost === undefined) channel.close();
     channel.removeAllListeners("readable");
     channel.resume(); // what still comes is dropped
     wake();
@@ -165,7 +165,7 @@ export function channelFlow(channel: Channel, options: ChannelFlowOptions): Chan
     },
     flushed: () => lastWrite,
     exit(code) {
-      if (closed !== undefined) return;
+      if (closed !== undefined || transport.lost !== undefined) return;
       // ssh2 sends no status after the end of our stream, which git's sequence asks for; the protocol allows it.
       if (state.outgoing.state === "eof") {
         state.outgoing.state = "open";

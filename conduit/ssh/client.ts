@@ -207,8 +207,9 @@ function sessionFlow(
       transport.destroy();
     },
   });
-  // Standard error ends when the channel does, even while standard output still waits to be read.
-  channel.stderr.once("end", () => {
+  // The channel's own `close` waits until its output has been read, that of its standard error only for the peer. (Its `end` comes with
+  // the peer's EOF, before the exit status.)
+  channel.stderr.once("close", () => {
     exit.resolve(undefined); // after an exit status this changes nothing
     peerClosed();
     transport.once("finish", () => transport.destroy());

@@ -3,7 +3,13 @@ import type { AuthContext, Connection, PublicKeyAuthContext, ServerChannel, Sess
 import { hostPort } from "../endpoint.ts";
 import type { Flow, PeerAddress, Result } from "../flow.ts";
 import { listenTcp, logEvent } from "../listen_tcp.ts";
-import { type Listener, ListenError, type ListenEvent, type ListenLimits } from "../listener.ts";
+import {
+  handlerEvent,
+  type Listener,
+  ListenError,
+  type ListenEvent,
+  type ListenLimits,
+} from "../listener.ts";
 import { channelFlow } from "./channel_flow.ts";
 import { KEY_ALGORITHMS, loadSsh2, sshFingerprint, type SshPublicKey } from "./keys.ts";
 import { Transport } from "./transport.ts";
@@ -56,6 +62,7 @@ export interface SshSession<Identity> {
 }
 
 const DEFAULTS = { maxSessions: 8, maxAuthTries: 20, authMs: 20_000, idleMs: 300_000 } as const;
+const CLOSE_MS = 1000;
 const MAX_ENV_BYTES = 4096;
 const MAX_USER_LENGTH = 256;
 
@@ -165,15 +172,18 @@ function sshConnection<Identity>(
   };
   const limit = (milliseconds: number, reason: string) => {
     clearTimeout(timer);
+    if (transport.lost !== undefined) return;
     timer = setTimeout(() => giveUp(reason), milliseconds);
   };
   const sessionEnded = () => {
     active--;
     if (active > 0) return;
-    if (ending) end();
+    // A connection that is cut off before the peer has closed its session costs it the exit status.
+    if (ending) limit(CLOSE_MS, `the last session was not closed within ${CLOSE_MS} ms`);
     else limit(idleMs, `no session for ${idleMs} ms`);
   };
   const end = () => {
+    clearTimeout(timer);
     transport.once("finish", () => transport.destroy());
     if (connection === undefined) transport.destroy();
     else connection.end();
@@ -200,19 +210,22 @@ function sshConnection<Identity>(
         const description = `ssh ${user} from ${hostPort(peer.address, peer.port)}`;
         serveSession(accept(), { options, transport, peer, identity: value, user, description, idleMs }, {
           ended: sessionEnded,
-          closed: () => open--,
+          closed: () => {
+            open--;
+            if (ending && open === 0) end();
+          },
           runs: (command) => {
             running.add(command);
             command.finally(() => running.delete(command));
           },
-          failed: (cause) => report({ kind: "handler-failed", peer, cause }),
+          failed: (cause) => report(handlerEvent(peer, cause)),
           giveUp,
         });
       });
     },
     endWhenIdle() {
       ending = true;
-      if (active === 0) end();
+      if (open === 0) end();
     },
     dispose: () => clearTimeout(timer),
     settled: async () => {
@@ -303,6 +316,7 @@ function serveSession<Identity>(
     hooks.ended();
   };
   const timer = setTimeout(() => hooks.giveUp(`a session asked for nothing within ${idleMs} ms`), idleMs);
+  context.transport.onLost(() => clearTimeout(timer));
 
   session.on("env", (accept, reject, { key, val }) => {
     const good = acceptEnv.includes(key) && val.length <= MAX_ENV_BYTES;

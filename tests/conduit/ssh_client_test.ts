@@ -180,6 +180,30 @@ Deno.test("ssh: our client and our listener: half-close, status, 20 MB both ways
   await Deno.remove(dir, { recursive: true });
 });
 
+Deno.test("ssh client: a status that comes long after the end of the output is not missed", async () => {
+  const dir = await Deno.makeTempDir();
+  const seen = Promise.withResolvers<void>();
+  const server = await listenOn(dir, async (session) => {
+    await session.flow.end();
+    await seen.promise;
+    await session.exit(9);
+  });
+  const { port } = server.address;
+  const registry = createRegistry().with(sshResolver({
+    identity: server.clientKey.privateKey,
+    hostKeys: [sshFingerprint(blobOf(server.hostKey))],
+  }));
+  const flow = sshFlow(
+    valueOf(await connect(registry, { scheme: "ssh", host: "127.0.0.1", port, user: "git", command: "x" })),
+  );
+  equal(await flow.read(), undefined);
+  seen.resolve();
+  equal(await flow.exit, 9);
+  flow.close();
+  await server.stop();
+  await Deno.remove(dir, { recursive: true });
+});
+
 Deno.test("ssh client: a server that goes away in mid-stream is a reset, never an end", async () => {
   const dir = await Deno.makeTempDir();
   const server = await listenOn(dir, async (session) => {

@@ -79,6 +79,33 @@ Deno.test("ssh listener: a peer that sends more than its window allows is cut of
   });
 });
 
+Deno.test("ssh listener: a session that asks for nothing, and a connection without one, end at the idle limit", async () => {
+  for (const open of [true, false]) {
+    const reported = Promise.withResolvers<string>();
+    const report = (event: { kind: string; reason?: string }) => reported.resolve(event.reason ?? "?");
+    await withClient(
+      { idleMs: 40, exec: (session) => session.exit(0), report },
+      async ({ channel, client }) => {
+        channel.resume();
+        if (open) client.openEmptySession();
+        ok(
+          (await reported.promise).includes(open ? "asked for nothing" : "no session for 40 ms"),
+          await reported.promise,
+        );
+      },
+    );
+  }
+});
+
+Deno.test("ssh listener: sessions over the limit of a connection are refused", async () => {
+  const release = Promise.withResolvers<void>();
+  await withClient({ maxSessions: 2, exec: () => release.promise }, async ({ client }) => {
+    await client.exec();
+    await rejects(client.exec(), /open failure/);
+    release.resolve();
+  });
+});
+
 Deno.test("ssh: a peer that asks for replies and reads none of them is cut off", async () => {
   const [near, far] = memoryPair();
   const transport = new Transport(near);
@@ -111,7 +138,12 @@ async function writeMuch(session: SshSession<string>): Promise<WriteOutcome> {
 /** What a peer that breaks the rules needs of ssh2. */
 interface Internals {
   readonly outgoing: { readonly id: number; window: number };
-  readonly _client: { readonly _protocol: { channelWindowAdjust(id: number, amount: number): void } };
+  readonly _client: {
+    readonly _protocol: {
+      channelWindowAdjust(id: number, amount: number): void;
+      session(channel: number, window: number, packet: number): void;
+    };
+  };
 }
 
 function internals(channel: ClientChannel): ClientChannel & Internals {
@@ -121,6 +153,7 @@ function internals(channel: ClientChannel): ClientChannel & Internals {
 interface Party {
   readonly channel: ClientChannel;
   readonly socket: StoppableSocket;
+  readonly client: { exec(): Promise<ClientChannel>; openEmptySession(): void };
   gone(): boolean;
 }
 
@@ -128,6 +161,7 @@ interface Party {
 async function withClient(
   options: {
     idleMs?: number;
+    maxSessions?: number;
     exec: (session: SshSession<string>) => Promise<void> | void;
     report?: (event: { kind: string; reason?: string }) => void;
   },
@@ -160,7 +194,13 @@ async function withClient(
       });
     });
     channel.on("error", () => {}); // being cut off is what is tested
-    await body({ channel, socket, gone: () => gone });
+    const protocol = internals(channel)._client._protocol;
+    const exec = () =>
+      new Promise<ClientChannel>((resolve, reject) =>
+        client.exec("x", (error, opened) => error ? reject(error) : resolve(opened))
+      );
+    const openEmptySession = () => protocol.session(99, MIB, 32768);
+    await body({ channel, socket, client: { exec, openEmptySession }, gone: () => gone });
   } finally {
     socket.destroy();
     await closed;

@@ -293,6 +293,28 @@ realTest("ssh listener: stop ends at once although commands hang", { needs: ["ss
   await child.stdin.close().catch(() => {}); // its reader is gone
 });
 
+realTest("ssh listener: stop with a grace lets running commands finish and takes no new ones", {
+  needs: ["ssh"],
+}, async ({ dir }) => {
+  const started = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const server = await listenOn(dir, async (session) => {
+    started.resolve();
+    await release.promise;
+    await session.flow.write(utf8("finished"));
+    await session.exit(4);
+  });
+  const running = ssh(dir, server, ["x"]);
+  await started.promise;
+  const stopping = server.stop({ graceMs: 10_000 });
+  equal((await ssh(dir, server, ["x"])).code, 255);
+  release.resolve();
+  const { code, stdout } = await running;
+  deepEqual({ code, stdout }, { code: 4, stdout: "finished" });
+  await stopping;
+  equal(server.connections, 0);
+});
+
 function ssh(
   dir: string,
   server: Listener,
