@@ -1,2 +1,30 @@
-/** primary: the room's only door. */
-export {};
+/** primary: the heart; layout, gate, layers, serials, the transaction, remote sync. The room's only door. */
+export { openPrimary } from "./open_primary.ts";
+export type {
+  Adopted,
+  Changed,
+  ChangeError,
+  Judge,
+  Log,
+  Primary,
+  PrimaryMode,
+  PrimaryOptions,
+  PublishedZone,
+  ServedChange,
+  UpdateOutcome,
+  UpdateRequest,
+  ZoneStatus,
+} from "./primary.ts";
+export { readFolder, type Seeded, seedRepository } from "./seed_repository.ts";
+export { type Checked, checkFiles } from "./check_files.ts";
+export { faultLine } from "./push_words.ts";
+export { openState, putDatabaseAside, type State } from "./state/state.ts";
+export type { JournalDelta } from "./state/state.ts";
+export type { Collection } from "./state/collection.ts";
+export { createRemoteFollower } from "./remote/follower.ts";
+export type { FollowerOptions, PullOutcome, RemoteFollower, RemoteStatus, Timer } from "./remote/follower.ts";
+export type { HeldBack } from "./layers/merge.ts";
+export type { OwnerChange } from "./layers/contents.ts";
+export { COMMIT_STEPS, type CommitStep } from "./transaction/commit.ts";
+export { machineFolder, machinePath } from "./layout/machine_files.ts";
+export { isDynamicName } from "./transaction/plan_update.ts";

@@ -1,0 +1,497 @@
+import type { Result } from "../conduit/mod.ts";
+import {
+  brokenZone,
+  compileZone,
+  EDE,
+  isAtOrBelow,
+  type Name,
+  RCODE,
+  serialGreater,
+  type UpdateOperation,
+  type ZoneView,
+} from "../dns/mod.ts";
+import { checkPrerequisites, covers, keyRight } from "../dns/mod.ts";
+import {
+  findEntry,
+  isAncestor,
+  type ObjectReader,
+  type Oid,
+  type Person,
+  type PushProposal,
+  type PushReply,
+  type PushResult,
+  type RefMove,
+  StoreError,
+} from "../store/mod.ts";
+import type { SniffCache } from "./gate/zone_set.ts";
+import { faultLine, isForbiddenRef, pushSummary } from "./push_words.ts";
+import type {
+  Adopted,
+  Changed,
+  ChangeError,
+  Primary,
+  PrimaryOptions,
+  PublishedZone,
+  ServedChange,
+  UpdateOutcome,
+  UpdateRequest,
+  ZoneStatus,
+} from "./primary.ts";
+import { commitChange, completePending, type PreparedChange } from "./transaction/commit.ts";
+import { MACHINE, MAIN } from "./transaction/branches.ts";
+import { readMachineLayer, writeMachineCommit } from "./transaction/machine_layer.ts";
+import { firstParent, treeFiles } from "./transaction/objects.ts";
+import { planTree, readGoodLayer, type TreePlan, type TreeTarget } from "./transaction/plan_tree.ts";
+import { ownerOf, planUpdate, type UpdatePlan } from "./transaction/plan_update.ts";
+import { createQueue } from "./transaction/queue.ts";
+import { afterSteps, NOTHING_SERVED, type ServedState, zoneOf } from "./transaction/served_state.ts";
+import { type GoodLayer, servedRecords, type ServedZone, viewOf } from "./transaction/served_zone.ts";
+import type { ZoneStep } from "./transaction/step.ts";
+import { loadServed } from "./transaction/load_served.ts";
+import { updateMessage } from "./transaction/update_message.ts";
+
+/**
+ * Opens the heart over a repository and its state: completes what the last run left under way, loads what was served
+ * last, publishes it, and then serves what the refs have come to since, zone by zone.
+ *
+ * @throws {StoreError} when the repository cannot be read
+ * @throws {Error} when the database cannot be written
+ */
+export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
+  const { repository, state, log, mode } = options;
+  const inTurn = createQueue();
+  const sniffed: SniffCache = new Map();
+  const listeners = new Set<(changes: readonly ServedChange[]) => void>();
+  let served: ServedState = NOTHING_SERVED;
+  /** Why no further change is taken. */
+  let ended: ChangeError | undefined;
+
+  for (const line of await completePending(repository, state)) log.warn(line);
+  served = await loadServed({ repository, state, log });
+  options.publish(compileAll(served));
+  await takeUpRefs();
+
+  return {
+    zones: () => [...served.zones.values()].sort((a, b) => (a.origin < b.origin ? -1 : 1)).map(zoneStatus),
+    view: (zone) => {
+      const found = served.zones.get(zone);
+      return found?.good === undefined ? undefined : viewOf(found);
+    },
+    zoneOf: (name) => zoneOf(served, name)?.origin,
+    keys: () => served.keys,
+    journal: (zone, from) => {
+      const found = served.zones.get(zone);
+      return found === undefined ? undefined : state.journal(zone, from, found.serial);
+    },
+    admitPush: (proposal, pusher) => inTurn(() => guardedPush(proposal, pusher)),
+    update: (request) => inTurn(() => guardedUpdate(request)),
+    change: (operations, by) => inTurn(() => guarded(() => change(operations, by))),
+    adopt: (commit, how) => inTurn(() => guarded(() => adopt(commit, how?.track))),
+    subscribe: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    close: () =>
+      inTurn(() => {
+        ended ??= { code: "closed", message: "the server is stopping" };
+        return Promise.resolve();
+      }),
+  };
+
+  // --- the flavours -------------------------------------------------------------------------------------------
+
+  /** Serves what the refs came to without us: while no server ran, with a database lost, by a hand in the repository. */
+  async function takeUpRefs(): Promise<void> {
+    const main = await repository.refs.get(MAIN);
+    const machine = await repository.refs.get(MACHINE);
+    const target = await treeTarget(repository, main, machine, true);
+    const plan = await planTree(served, target, sniffed);
+    for (const fault of plan.faults) if (fault.severity === "error") log.error(faultLine(fault));
+    const next = afterSteps(served, plan.steps, {
+      main,
+      machine,
+      files: target.files.entries,
+      keys: plan.keys,
+    });
+    if (plan.steps.length === 0 && served.main === main && served.machine === machine) {
+      served = next;
+      return;
+    }
+    const outcome = await perform(plan.steps, next, [], () => Promise.resolve());
+    if (!outcome.ok) {
+      throw new StoreError("io", `the state of the repository cannot be taken up: ${outcome.error.message}`);
+    }
+  }
+
+  async function push(proposal: PushProposal, pusher: string): Promise<PushReply> {
+    const refusals = new Map<string, string>();
+    for (const move of proposal.moves) {
+      const reason = isForbiddenRef(move, mode) ?? await wrongBase(move, proposal.objects);
+      if (reason !== undefined) refusals.set(move.name, reason);
+    }
+    if (refusals.size > 0) return refused(proposal, refusals);
+
+    const main = proposal.moves.find((move) => move.name === MAIN);
+    let plan: TreePlan = { steps: [], keys: served.keys, faults: [], read: new Map() };
+    let next = served;
+    if (main?.new !== undefined) {
+      const target = await treeTarget(proposal.objects, main.new, served.machine, false);
+      plan = await planTree(served, target, sniffed);
+      const errors = plan.faults.filter((fault) => fault.severity === "error");
+      await tellPusher(proposal, plan.faults.map(faultLine));
+      if (errors.length > 0) {
+        const reason = errors.length === 1 ? "1 fault" : `${errors.length} faults`;
+        log.info(`push by ${pusher} refused: ${reason}, the first ${faultLine(errors[0])}`);
+        return refused(proposal, new Map([[MAIN, reason]]));
+      }
+      next = afterSteps(served, plan.steps, { main: main.new, files: target.files.entries, keys: plan.keys });
+    }
+    const outcome = await perform(plan.steps, next, proposal.moves, () => proposal.migrate());
+    if (!outcome.ok) {
+      return refused(proposal, new Map(proposal.moves.map((move) => [move.name, outcome.error.message])));
+    }
+    log.info(`push by ${pusher}: ${proposal.moves.map((move) => `${move.name} ${move.new}`).join(", ")}`);
+    await tellPusher(proposal, pushSummary(plan.steps, plan.read));
+    return { results: new Map(proposal.moves.map((move) => [move.name, { ok: true }])) };
+  }
+
+  async function update(request: UpdateRequest): Promise<UpdateOutcome> {
+    const { zone, key, prerequisites } = request;
+    const right = key === undefined ? undefined : keyRight(key);
+    if (key === undefined || right === undefined || !covers(right, "update", zone)) {
+      return says(
+        RCODE.REFUSED,
+        EDE.PROHIBITED,
+        `${key ?? "an unsigned request"} has no right to update ${zone}`,
+      );
+    }
+    if (mode.kind === "read-only") return says(RCODE.REFUSED, EDE.PROHIBITED, mode.reason);
+    if (!zoneOf(served, zone) && ![...served.zones.keys()].some((name) => isAtOrBelow(name, zone))) {
+      return says(RCODE.NOTAUTH, EDE.NOT_AUTHORITATIVE, `${zone} is not served here`);
+    }
+    const names = [...prerequisites.map((each) => each.owner), ...request.operations.map(ownerOf)];
+    for (const name of names) {
+      if (!isAtOrBelow(name, zone)) return { rcode: RCODE.NOTZONE };
+      const found = zoneOf(served, name);
+      if (found === undefined) {
+        return says(RCODE.NOTAUTH, EDE.NOT_AUTHORITATIVE, `${name} lies in no zone served here`);
+      }
+      if (found.good === undefined) {
+        return says(
+          RCODE.SERVFAIL,
+          EDE.NOT_READY,
+          `the zone ${found.origin} is broken until its file is mended`,
+        );
+      }
+    }
+    const view = viewOfAll(zone);
+    const unmet = checkPrerequisites(view, prerequisites);
+    if (unmet !== RCODE.NOERROR) return { rcode: unmet };
+    const judged = options.judge(request.operations, key, view);
+    if (!judged.ok) {
+      log.warn(`update by ${key} refused: ${judged.reason}`);
+      return says(judged.rcode, EDE.PROHIBITED, judged.reason);
+    }
+    const planned = planUpdate(served, judged.operations, "merged");
+    if (!planned.ok) {
+      const { code, reason } = planned.refusal;
+      log.info(`update by ${key} refused: ${reason}`);
+      return code === "servfail"
+        ? says(RCODE.SERVFAIL, EDE.NOT_READY, reason)
+        : says(RCODE.REFUSED, EDE.NOT_SUPPORTED, reason);
+    }
+    const outcome = await applyPlan(planned.plan, updateMessage(planned.plan.steps, `Update by ${key}`));
+    return outcome.ok ? { rcode: RCODE.NOERROR } : says(RCODE.SERVFAIL, EDE.OTHER, outcome.error.message);
+  }
+
+  async function change(
+    operations: readonly UpdateOperation[],
+    by: { readonly author: string; readonly message: string },
+  ): Promise<Result<Changed, ChangeError>> {
+    if (mode.kind === "read-only") return failure("refused", mode.reason);
+    const foreign = operations.map(ownerOf).find((owner) => zoneOf(served, owner) === undefined);
+    if (foreign !== undefined) return failure("not-served", `${foreign} lies in no zone served here`);
+    const planned = planUpdate(served, operations, "machine");
+    if (!planned.ok) return failure(planned.refusal.code, planned.refusal.reason);
+    return await applyPlan(planned.plan, updateMessage(planned.plan.steps, by.message), by.author);
+  }
+
+  async function adopt(commit: Oid, track: string | undefined): Promise<Result<Adopted, ChangeError>> {
+    const target = await treeTarget(repository, commit, served.machine, false);
+    const moves: RefMove[] = [];
+    for (const name of track === undefined ? [MAIN] : [track, MAIN]) {
+      const old = await repository.refs.get(name);
+      if (old !== commit) moves.push({ name, old, new: commit });
+    }
+    const plan = await planTree(served, target, sniffed);
+    for (const fault of plan.faults) if (fault.severity === "error") log.error(faultLine(fault));
+    const next = afterSteps(served, plan.steps, {
+      main: commit,
+      files: target.files.entries,
+      keys: plan.keys,
+    });
+    if (moves.length === 0 && plan.steps.length === 0 && served.main === commit) {
+      return { ok: true, value: { faults: plan.faults, serials: new Map() } };
+    }
+    const outcome = await perform(plan.steps, next, moves, () => Promise.resolve());
+    return outcome.ok ? { ok: true, value: { faults: plan.faults, serials: risen(plan.steps) } } : outcome;
+  }
+
+  // --- what the flavours share --------------------------------------------------------------------------------
+
+  async function applyPlan(
+    plan: UpdatePlan,
+    message: string,
+    author?: string,
+  ): Promise<Result<Changed, ChangeError>> {
+    if (plan.edits.size === 0) return { ok: true, value: { machine: served.machine, serials: new Map() } };
+    const committer = person();
+    const machine = await writeMachineCommit(repository, served.machine, plan.edits, {
+      author: author === undefined ? committer : { ...committer, name: author },
+      committer,
+      message,
+    });
+    const next = afterSteps(served, plan.steps, { machine });
+    const moves = [{ name: MACHINE, old: served.machine, new: machine }];
+    const outcome = await perform(plan.steps, next, moves, () => Promise.resolve());
+    return outcome.ok ? { ok: true, value: { machine, serials: risen(plan.steps) } } : outcome;
+  }
+
+  /** Compiles what changes, commits, and tells. After the commit point nothing can be refused any more. */
+  async function perform(
+    steps: readonly ZoneStep[],
+    next: ServedState,
+    moves: readonly RefMove[],
+    writeObjects: () => Promise<void>,
+  ): Promise<Result<void, ChangeError>> {
+    const visible = steps.filter(isVisible);
+    const compiled = visible.map(({ origin, after }) => ({ origin, zone: after && compile(after) }));
+    const prepared: PreparedChange = {
+      base: served,
+      next,
+      steps,
+      moves,
+      writeObjects,
+      publish: () => {
+        if (compiled.length > 0) options.publish(compiled);
+        served = next;
+      },
+    };
+    const outcome = await commitChange(
+      { repository, state, person, crashPoint: options.crashPoint ?? (() => {}) },
+      prepared,
+    );
+    if (!outcome.ok) {
+      log.warn(`nothing changed: ${outcome.error.message}`);
+      return failure("stale", outcome.error.message);
+    }
+    if (visible.length > 0) tell(visible.map(servedChange));
+    return { ok: true, value: undefined };
+  }
+
+  /** A pusher who is gone is no reason to fail what is served already. */
+  async function tellPusher(proposal: PushProposal, lines: readonly string[]): Promise<void> {
+    try {
+      for (const line of lines) await proposal.say(`${line}\n`);
+    } catch (error) {
+      log.info(`the pusher is gone: ${wordsOf(error)}`);
+    }
+  }
+
+  function tell(changes: readonly ServedChange[]): void {
+    for (const listener of listeners) {
+      try {
+        listener(changes);
+      } catch (error) {
+        log.error(`a listener failed on a change that is served: ${wordsOf(error)}`);
+      }
+    }
+  }
+
+  /**
+   * Turns what disk and database throw into an answer. A change that failed half way is durable or never happened;
+   * which, the pending moves tell, and they are completed or voided before anything else is done.
+   */
+  async function guarded<T>(task: () => Promise<Result<T, ChangeError>>): Promise<Result<T, ChangeError>> {
+    if (ended !== undefined) return { ok: false, error: ended };
+    try {
+      const outcome = await task();
+      // Somebody moved a branch in the repository itself: what it holds now is taken up, so that the next change fits.
+      if (!outcome.ok && outcome.error.code === "stale") await takeUpRefs();
+      return outcome;
+    } catch (error) {
+      log.error(`a change failed: ${wordsOf(error)}`);
+      await recover();
+      return failure("failed", "the server could not make the change durable; its log says why");
+    }
+  }
+
+  async function recover(): Promise<void> {
+    try {
+      if (state.pending().length === 0) return;
+      for (const line of await completePending(repository, state)) log.warn(line);
+      served = await loadServed({ repository, state, log });
+      options.publish(compileAll(served));
+    } catch (error) {
+      ended = {
+        code: "failed",
+        message:
+          "the server cannot write its state; it serves what it served and takes no changes until restarted",
+      };
+      log.error(`${ended.message}: ${wordsOf(error)}`);
+    }
+  }
+
+  async function guardedPush(proposal: PushProposal, pusher: string): Promise<PushReply> {
+    const outcome = await guarded(async () => ({ ok: true, value: await push(proposal, pusher) }));
+    if (outcome.ok) return outcome.value;
+    return refused(proposal, new Map(proposal.moves.map((move) => [move.name, outcome.error.message])));
+  }
+
+  async function guardedUpdate(request: UpdateRequest): Promise<UpdateOutcome> {
+    const outcome = await guarded(async () => ({ ok: true, value: await update(request) }));
+    return outcome.ok ? outcome.value : says(RCODE.SERVFAIL, EDE.OTHER, outcome.error.message);
+  }
+
+  /** Why a ref may not move from where the pusher takes it to be; the rules git leaves to the receiving side. */
+  async function wrongBase(move: RefMove, objects: ObjectReader): Promise<string | undefined> {
+    if (await repository.refs.get(move.name) !== move.old) return "stale: fetch first";
+    if (move.name !== MAIN || move.new === undefined) return undefined;
+    if ((await objects.read(move.new))?.kind !== "commit") return "branch main must name a commit";
+    if (move.old === undefined || await isAncestor(objects, move.old, move.new)) return undefined;
+    return "non-fast-forward: fetch first";
+  }
+
+  async function treeTarget(
+    objects: ObjectReader,
+    main: Oid | undefined,
+    machine: Oid | undefined,
+    opening: boolean,
+  ): Promise<TreeTarget> {
+    const report = (message: string) => log.warn(message);
+    return {
+      files: await treeFiles(objects, main),
+      machineLayer: (zone) => readMachineLayer(repository, machine, zone, report),
+      machineTouched: machine === served.machine ? new Set() : "all",
+      lastGood: (zone, file) =>
+        opening && served.serials.has(zone)
+          ? lastGoodInHistory(main, zone, file)
+          : Promise.resolve(undefined),
+    };
+  }
+
+  /** With the database lost, a zone that was served and is faulty now is looked for in the commits before. */
+  async function lastGoodInHistory(
+    main: Oid | undefined,
+    zone: Name,
+    file: string,
+  ): Promise<GoodLayer | undefined> {
+    let commit = main;
+    let last: Oid | undefined;
+    for (let steps = 0; commit !== undefined && steps < HISTORY_DEPTH; steps++) {
+      const oid = (await findEntry(repository, commit, file))?.oid;
+      if (oid !== undefined && oid !== last) {
+        const { layer } = await readGoodLayer(await treeFiles(repository, commit), file, zone, commit);
+        if (layer !== undefined) return layer;
+      }
+      last = oid;
+      commit = await firstParent(repository, commit);
+    }
+    return undefined;
+  }
+
+  /** Every served zone below a name as if it were one: prerequisites and policy may look at several. */
+  function viewOfAll(origin: Name): ZoneView {
+    const viewAt = (owner: Name) => {
+      const zone = zoneOf(served, owner);
+      return zone?.good === undefined ? undefined : viewOf(zone);
+    };
+    return {
+      origin,
+      rrset: (owner, type) => viewAt(owner)?.rrset(owner, type),
+      rrsets: (owner) => viewAt(owner)?.rrsets(owner) ?? [],
+    };
+  }
+
+  function zoneStatus(zone: ServedZone): ZoneStatus {
+    return {
+      name: zone.origin,
+      serial: zone.serial,
+      file: zone.source.file,
+      main: zone.good?.heldAt ?? served.main,
+      machine: served.machine,
+      state: zone.good === undefined ? "broken" : zone.faults.length > 0 ? "held" : "good",
+      faults: zone.faults,
+      heldBack: zone.heldBack,
+      preSigned: zone.good?.preSigned ?? false,
+    };
+  }
+
+  function person(): Person {
+    const { name, email } = options.committer ?? COMMITTER;
+    return { name, email, when: Math.floor(options.clock() / 1000), zone: "+0000" };
+  }
+}
+
+const COMMITTER = { name: "Bailiwick", email: "bailiwick@localhost" };
+
+/** How far back a lost last good state is looked for. */
+const HISTORY_DEPTH = 1000;
+
+function compileAll(state: ServedState): PublishedZone[] {
+  return [...state.zones.values()].map((zone) => ({ origin: zone.origin, zone: compile(zone) }));
+}
+
+function compile(zone: ServedZone) {
+  if (zone.good === undefined) return brokenZone(zone.origin);
+  const compiled = compileZone(zone.origin, servedRecords(zone));
+  if (!compiled.ok) throw new Error(`${zone.origin} cannot be compiled: ${compiled.error.message}`);
+  return compiled.value;
+}
+
+/** Steps that only remember why a zone is held, or that a file was read, change nothing that is served. */
+function isVisible(step: ZoneStep): boolean {
+  const { before, after, changes } = step;
+  return before === undefined || after === undefined || changes.length > 0 ||
+    (before.good === undefined) !== (after.good === undefined);
+}
+
+function servedChange(step: ZoneStep): ServedChange {
+  return {
+    zone: step.origin,
+    serial: step.after?.serial,
+    previousSerial: step.before?.serial,
+    owners: step.changes,
+  };
+}
+
+function risen(steps: readonly ZoneStep[]): Map<Name, number> {
+  const serials = new Map<Name, number>();
+  for (const { origin, before, after } of steps) {
+    if (after?.good === undefined) continue;
+    if (before?.good === undefined || serialGreater(after.serial, before.serial)) {
+      serials.set(origin, after.serial);
+    }
+  }
+  return serials;
+}
+
+function refused(proposal: PushProposal, reasons: ReadonlyMap<string, string>): PushReply {
+  const results = new Map<string, PushResult>();
+  for (const { name } of proposal.moves) {
+    results.set(name, { ok: false, reason: reasons.get(name) ?? "nothing moved: another ref was refused" });
+  }
+  return { results };
+}
+
+function says(rcode: number, code: number, text: string): UpdateOutcome {
+  return { rcode, ede: { code, text } };
+}
+
+function failure<T>(code: ChangeError["code"], message: string): Result<T, ChangeError> {
+  return { ok: false, error: { code, message } };
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

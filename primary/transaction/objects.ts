@@ -1,0 +1,22 @@
+import { commitInfo, listFiles, type ObjectReader, type Oid, StoreError } from "../../store/mod.ts";
+import type { TreeFile, TreeFiles } from "../gate/tree_files.ts";
+
+/** The files of a commit; none without a commit. */
+export async function treeFiles(objects: ObjectReader, commit: Oid | undefined): Promise<TreeFiles> {
+  const entries = new Map<string, TreeFile>();
+  if (commit !== undefined) {
+    for (const { path, mode, oid } of await listFiles(objects, commit)) entries.set(path, { mode, oid });
+  }
+  return { entries, read: (oid) => readBlob(objects, oid) };
+}
+
+export async function firstParent(objects: ObjectReader, commit: Oid): Promise<Oid | undefined> {
+  const { parents } = await commitInfo(objects, commit);
+  return parents.at(0);
+}
+
+async function readBlob(objects: ObjectReader, oid: Oid): Promise<Uint8Array> {
+  const object = await objects.read(oid);
+  if (object?.kind !== "blob") throw new StoreError("missing", `the file content ${oid} is not here`);
+  return object.content;
+}
