@@ -129,6 +129,31 @@ export class WireWriter {
   }
 }
 
+/**
+ * Copies for many small pieces that live and die together. In Deno a typed array with a buffer of its own costs most of
+ * a microsecond, a view of a shared one a twentieth of that; the price is that one piece keeps its whole chunk.
+ */
+export class Arena {
+  #chunk = new ArrayBuffer(1_024);
+  #view = new Uint8Array(this.#chunk);
+  #used = 0;
+
+  copy(bytes: Uint8Array, length: number): Uint8Array {
+    if (this.#used + length > this.#chunk.byteLength) {
+      if (length > MAX_CHUNK / 8) return bytes.slice(0, length);
+      this.#chunk = new ArrayBuffer(Math.min(this.#chunk.byteLength * 2 + 8 * length, MAX_CHUNK));
+      this.#view = new Uint8Array(this.#chunk);
+      this.#used = 0;
+    }
+    const from = this.#used;
+    for (let i = 0; i < length; i++) this.#view[from + i] = bytes[i];
+    this.#used += length;
+    return new Uint8Array(this.#chunk, from, length);
+  }
+}
+
+const MAX_CHUNK = 65_536;
+
 function tooLong(token: number): RdataFault {
   return new RdataFault("rdata-too-long", `the data takes more than ${MAX_RDATA_OCTETS} octets`, token);
 }

@@ -5,7 +5,7 @@
  * their packed octets, and an owner written as before is not read again. `tests/bench/zonefile_bench.ts` shows it.
  */
 import { MAX_LABEL_OCTETS, MAX_NAME_OCTETS, nameFromWire, nameOctets, nameToWire, ROOT } from "../name.ts";
-import { RdataFault, RdataInput, WireWriter } from "../rr/descriptor.ts";
+import { Arena, RdataFault, RdataInput, WireWriter } from "../rr/descriptor.ts";
 import { explainBadName, isDigit, readDuration, writeTextName } from "../rr/fields.ts";
 import { readRdata } from "../rr/rdata.ts";
 import { soaMinimum } from "../rr/soa.ts";
@@ -67,7 +67,7 @@ export type RecordSink = (record: ResourceRecord, position: Position, span: Reco
 /**
  * Reads a zone file: each record goes to `sink` in the order of the text, with the position of its owner (of its first
  * token where the owner is left out). Gives every fault found; after one, reading goes on with the next entry. Whether
- * the records make a zone is not judged here.
+ * the records make a zone is not judged here. Rdata are views of shared buffers: copy what is to outlive its zone.
  */
 export function parseZoneFile(input: ZoneFileInput, sink: RecordSink): Fault[] {
   const reading: Reading = {
@@ -78,6 +78,7 @@ export function parseZoneFile(input: ZoneFileInput, sink: RecordSink): Fault[] {
     includedBytes: 0,
     files: [],
     out: new WireWriter(),
+    arena: new Arena(),
     defaultTtl: undefined,
     lastTtl: undefined,
     stopped: false,
@@ -110,6 +111,8 @@ interface Reading {
   readonly limits: ZoneFileLimits;
   readonly include: IncludeReader | undefined;
   readonly out: WireWriter;
+  /** Where rdata goes: a zone's records stay together. */
+  readonly arena: Arena;
   /** The files being read, outermost first. */
   readonly files: string[];
   includedBytes: number;
@@ -208,8 +211,10 @@ class FileParser {
         continue;
       }
       const packed = pack(bytes, from, end[index]);
-      type = packed === -1 ? this.#longType(index) : COMMON_TYPES.get(packed) ?? this.#longType(index);
-      if (type !== -1) break;
+      if (packed !== CLASS_IN) {
+        type = packed === -1 ? this.#longType(index) : COMMON_TYPES.get(packed) ?? -1;
+        if (type !== -1) break;
+      }
       const value = hasClass ? undefined : packed === CLASS_IN ? CLASS.IN : this.#readClass(index);
       if (value === undefined) break;
       hasClass = true;
@@ -261,7 +266,8 @@ class FileParser {
       this.#fault(at, error.code, `${typeName(type)}: ${error.message}`);
       return undefined;
     }
-    return this.#reading.out.finish();
+    const { out, arena } = this.#reading;
+    return arena.copy(out.bytes, out.length);
   }
 
   /** Reads the entry's first token as the owner. */

@@ -219,7 +219,10 @@ function readWord(bytes: Uint8Array, at: number, tokens: Tokens): number {
     } else if (byte === DOUBLE_QUOTE) {
       flags |= INNER_QUOTE;
       const close = closingQuote(bytes, i + 1);
-      if (close !== -1) i = close;
+      if (close !== -1) {
+        flags |= flagsOf(bytes, i + 1, close);
+        i = close;
+      }
     } else if (byte === 0x0d && (i + 1 === size || bytes[i + 1] === LF)) {
       break;
     } else {
@@ -249,6 +252,16 @@ function readQuoted(bytes: Uint8Array, at: number, tokens: Tokens): number {
     }
   }
   return -1;
+}
+
+/** What is special between inner quotes. */
+function flagsOf(bytes: Uint8Array, from: number, to: number): number {
+  let flags = 0;
+  for (let i = from; i < to; i++) {
+    if (bytes[i] === BACKSLASH) flags |= ESCAPED;
+    else if (bytes[i] < 0x20 && bytes[i] !== 0x09 || bytes[i] === 0x7f) flags |= CONTROL;
+  }
+  return flags;
 }
 
 /** The closing quote on the same line, -1 without one. */
