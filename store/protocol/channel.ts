@@ -1,6 +1,5 @@
 /** The thin driver between a flow and the machines: packets in and out, with bounds on bytes and on silence. */
-import type { Flow } from "../../conduit/mod.ts";
-import { FlowError } from "../../conduit/mod.ts";
+import type { Flow, FlowError } from "../../conduit/mod.ts";
 import { concatBytes } from "../object/bytes.ts";
 import { type Pkt, PktDecoder } from "./pkt_line.ts";
 import { StoreError } from "../types.ts";
@@ -165,7 +164,7 @@ export class Channel {
       return await act();
     } catch (error) {
       if (this.#failure !== undefined) throw this.#failure;
-      if (!(error instanceof FlowError)) throw error;
+      if (!isFlowError(error)) throw error;
       const message = `${this.#flow.description}: ${error.message}`;
       throw new StoreError(
         error.code === "timeout" || error.code === "limit" ? "limit" : "unreachable",
@@ -191,6 +190,11 @@ export class Channel {
 
 /** Small packets are gathered up to this many bytes before they are handed on. */
 const OUT_BYTES = 65536;
+
+/** By its name: the class itself is behind a door that only opens where there are sockets. */
+function isFlowError(error: unknown): error is FlowError {
+  return error instanceof Error && error.name === "FlowError" && "code" in error;
+}
 
 function systemTimer(milliseconds: number, fire: () => void): () => void {
   const id = setTimeout(fire, milliseconds);

@@ -40,7 +40,7 @@ export function parseGitCommand(command: string): Result<GitCommand, GitCommandE
   return { ok: true, value: { service, path } };
 }
 
-/** An argument quoted as git quotes it for a shell. */
+/** An argument quoted as git's `sq_quote` does it; the exclamation mark is for shells that read history into it. */
 export function shellQuote(argument: string): string {
   return `'${argument.replace(/['!]/g, (special) => `'\\${special}'`)}'`;
 }
