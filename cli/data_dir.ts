@@ -53,10 +53,10 @@ export function makeFolders(dir: DataDir): void {
 }
 
 /** Makes the keys that are not there: the first pusher's, the admin's for updates. Never overwrites one. */
-export async function makeKeys(dir: DataDir): Promise<void> {
+export function makeKeys(dir: DataDir): void {
   const client = join(dir.keys, "client_ed25519");
   if (!exists(client)) {
-    const pair = await generateSshKey("bailiwick-client");
+    const pair = generateSshKey("bailiwick-client");
     writePrivate(`${client}.pub`, `${pair.publicKey}\n`);
     writePrivate(client, pair.privateKey);
     if (!exists(dir.authorizedKeys)) writePrivate(dir.authorizedKeys, `${pair.publicKey}\n`);
@@ -71,7 +71,7 @@ export async function makeKeys(dir: DataDir): Promise<void> {
 }
 
 /** The SSH server's own key, made on the first start. */
-export async function hostKey(dir: DataDir): Promise<SshKeyPair> {
+export function hostKey(dir: DataDir): SshKeyPair {
   const path = join(dir.keys, "host_ed25519");
   if (exists(path)) {
     return {
@@ -79,7 +79,7 @@ export async function hostKey(dir: DataDir): Promise<SshKeyPair> {
       publicKey: Deno.readTextFileSync(`${path}.pub`).trimEnd(),
     };
   }
-  const pair = await generateSshKey("bailiwick");
+  const pair = generateSshKey("bailiwick");
   writePrivate(`${path}.pub`, `${pair.publicKey}\n`);
   writePrivate(path, pair.privateKey);
   return pair;

@@ -46,7 +46,7 @@ export async function serveGit(
   repository: Repository,
   admit: (pusher: Pusher) => AdmitPush,
 ): Promise<GitServer> {
-  const key = await hostKey(dir);
+  const key = hostKey(dir);
   const listening = await listenSsh<Pusher>({
     host: address.host,
     port: address.port,

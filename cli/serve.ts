@@ -1,0 +1,273 @@
+/** `serve`: the composition root. Builds the parts, wires them, stops them in order. */
+import { createUpdateJudge, type Provisioner } from "../acme/mod.ts";
+import { knownHostsLine, parsePublicKey } from "../conduit/mod.ts";
+import {
+  covers,
+  createImageBoard,
+  type ImageBoard,
+  keyRight,
+  type Name,
+  nameFrom,
+  parseKeyArgument,
+  RCODE,
+  type TsigKey,
+  type Zone,
+} from "../dns/mod.ts";
+import {
+  faultLine,
+  type Judge,
+  openPrimary,
+  openState,
+  type Primary,
+  type PublishedZone,
+  putDatabaseAside,
+  seedRepository,
+} from "../primary/mod.ts";
+import { initRepository, openRepository, type Repository } from "../store/mod.ts";
+import { formatHostPort } from "./address.ts";
+import { type Config, parseConfig } from "./config.ts";
+import { type DataDir, dataDirAt, exists, makeFolders, makeKeys, writePrivate } from "./data_dir.ts";
+import { CliError, sentence } from "./errors.ts";
+import { lockDataDir } from "./lock.ts";
+import { logOf, startLog } from "./log.ts";
+import { userPath } from "./paths.ts";
+import { startProvisioner } from "./serve_acme.ts";
+import { serveDns } from "./serve_dns.ts";
+import { type GitServer, serveGit } from "./serve_git.ts";
+import { followRemote } from "./serve_remote.ts";
+import { serveWeb } from "./serve_web.ts";
+import { type ServeFlags, type ServeSettings, serveSettings } from "./settings.ts";
+import { watchTsigKeys } from "./tsig_keys.ts";
+import { VERSION } from "./version.ts";
+
+const log = logOf("serve");
+
+/** Runs until SIGTERM or SIGINT. @throws {CliError} for everything that the user has to mend */
+export async function serve(flags: ServeFlags): Promise<number> {
+  const settings = serveSettings(flags, readConfig(flags.config), {
+    cores: navigator.hardwareConcurrency,
+    path: userPath,
+  });
+  await startLog(settings.logLevel);
+  const stopping = stopSignal();
+  const undo: (() => unknown)[] = [];
+  try {
+    await start(settings, undo);
+    await stopping;
+    log.info("stopping");
+    return 0;
+  } finally {
+    // Last started, first stopped. What does not end by itself must not keep the process.
+    const late = setTimeout(() => Deno.exit(0), STOP_MS);
+    for (const each of undo.reverse()) await each();
+    clearTimeout(late);
+  }
+}
+
+/** The contract gives 5 s. */
+const STOP_MS = 4500;
+
+async function start(settings: ServeSettings, undo: (() => unknown)[]): Promise<void> {
+  const dir = dataDirAt(settings.data);
+  makeFolders(dir);
+  const lock = lockDataDir(dir.root);
+  undo.push(() => lock.release());
+  makeKeys(dir);
+  const keys = watchTsigKeys(dir, configuredKeys(settings));
+
+  const repository = await openZones(settings, dir);
+  undo.push(() => repository.close());
+  const state = openState({
+    path: dir.state,
+    putAside: (path) => putDatabaseAside(path, new Date().toISOString()),
+    report: (line) => log.error(line),
+  });
+  undo.push(() => state.close());
+
+  const board = createImageBoard();
+  const served = new Map<Name, Zone>();
+  let provisioner: Provisioner | undefined;
+  const primary = await openPrimary({
+    repository,
+    state,
+    publish: (changed) => publishChanged(served, board, changed),
+    judge: certificateJudge(settings, () => provisioner),
+    clock: Date.now,
+    log: logOf("primary"),
+    mode: settings.remote === undefined
+      ? { kind: "embedded" }
+      : { kind: "remote", upstream: settings.remote.url },
+  });
+  undo.push(() => primary.close());
+
+  if (settings.remote !== undefined) {
+    const follower = followRemote(settings.remote, repository, primary);
+    undo.push(() => follower.stop());
+    const first = follower.start();
+    // With a local copy there is something to serve at once; without one the first pull decides what.
+    if (primary.zones().length === 0) await first;
+  }
+
+  const dns = await serveDns({
+    listen: settings.dns,
+    workers: settings.workers,
+    board,
+    lookupKey: (name) => keys.lookup(name) ?? primary.keys().find((key) => key.name === name),
+    update: ({ zone, prerequisites, operations, key }) =>
+      primary.update({ zone, prerequisites, operations, key: key.name }),
+  });
+  undo.push(() => dns.stop());
+  const git = settings.ssh === "off" ? undefined : await serveGit(
+    settings.ssh,
+    dir,
+    repository,
+    (pusher) => (proposal) => primary.admitPush(proposal, pusher.who),
+  );
+  if (git !== undefined) {
+    undo.push(() => git.stop());
+    writeKnownHosts(dir, git);
+  }
+  const web = settings.web === "off"
+    ? undefined
+    : serveWeb(settings.web, { version: `bailiwick ${VERSION}`, zones: () => shown(primary) });
+  if (web !== undefined) undo.push(() => web.stop());
+  if (settings.acme.kind !== "off") {
+    const started = await startProvisioner(settings.acme, {
+      dir,
+      state,
+      primary,
+      served,
+      dns: dns.addresses[0],
+    });
+    provisioner = started;
+    undo.push(() => started.stop());
+  }
+
+  const where = [
+    `dns=${dns.addresses.map(formatHostPort).join(",")}`,
+    `ssh=${git === undefined ? "off" : formatHostPort(git.address)}`,
+    `web=${web === undefined ? "off" : `http://${formatHostPort(web.address)}`}`,
+    `zones=${primary.zones().length}`,
+  ];
+  console.log(`ready ${where.join(" ")}`);
+}
+
+function readConfig(path: string | undefined): Config {
+  if (path === undefined) return {};
+  const file = userPath(path);
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(file);
+  } catch (error) {
+    throw new CliError(`--config: ${file} cannot be read: ${sentence(error)}`);
+  }
+  return parseConfig(text, path);
+}
+
+/** The embedded repository, made and filled on the first start. */
+async function openZones(settings: ServeSettings, dir: DataDir): Promise<Repository> {
+  const fresh = !exists(dir.repository);
+  const repository = fresh
+    ? await initRepository(dir.repository, { head: "refs/heads/main" })
+    : await openRepository(dir.repository);
+  if (settings.remote !== undefined) return repository;
+  if (await repository.refs.get("refs/heads/main") !== undefined) {
+    const named = settings.zonesNamed ? "--zones is ignored" : `the folder ${settings.zones} is not read`;
+    log.info(`serving what ${dir.repository} holds; ${named}`);
+    return repository;
+  }
+  const seeded = await seedRepository({ repository, folder: settings.zones, clock: Date.now }).catch(
+    (error) => {
+      if (
+        error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
+        error instanceof Deno.errors.PermissionDenied
+      ) {
+        throw new CliError(`the zones folder ${settings.zones} cannot be read: ${sentence(error)}`);
+      }
+      throw error;
+    },
+  );
+  if (!seeded.ok) {
+    for (const fault of seeded.error) console.error(faultLine(fault));
+    throw new CliError(`${settings.zones} has faults; nothing was started`);
+  }
+  for (const warning of seeded.value.warnings) log.warn(faultLine(warning));
+  log.info(`${seeded.value.zones} zones of ${settings.zones} are the first commit`);
+  return repository;
+}
+
+/** The primary publishes what changed; the board takes the whole set. */
+function publishChanged(served: Map<Name, Zone>, board: ImageBoard, changed: readonly PublishedZone[]): void {
+  for (const { origin, zone } of changed) {
+    if (zone === undefined) served.delete(origin);
+    else served.set(origin, zone);
+  }
+  board.publish(served.values());
+}
+
+/** The policy of certificate requests, as the primary asks for it. */
+function certificateJudge(settings: ServeSettings, provisioner: () => Provisioner | undefined): Judge {
+  const provisioners = settings.acme.kind === "off"
+    ? []
+    : settings.acme.provisioners.map((name) => keyName(name));
+  const judge = createUpdateJudge({
+    provisioners,
+    presented: (owner, rdata) => provisioner()?.presented(owner, rdata) ?? false,
+  });
+  return (operations, key, view) => {
+    const right = keyRight(key);
+    if (right === undefined || !covers(right, "update", right.zone)) {
+      return { ok: false, rcode: RCODE.REFUSED, reason: `${key} may not update` };
+    }
+    const verdict = judge(operations, { name: key, right }, (owner, type) => view.rrset(owner, type));
+    return verdict.ok ? verdict : { ok: false, rcode: verdict.rcode, reason: verdict.reason };
+  };
+}
+
+function configuredKeys(settings: ServeSettings): TsigKey[] {
+  return [...settings.keys].map(([name, { algorithm, secret }]) => {
+    const parsed = parseKeyArgument(`${name}:${algorithm.replace(/^hmac-/i, "")}:${secret}`);
+    if (!parsed.ok) throw new CliError(`keys.${name}: ${parsed.error.message}`);
+    return parsed.value;
+  });
+}
+
+function keyName(text: string): Name {
+  try {
+    return nameFrom(text);
+  } catch (error) {
+    throw new CliError(`acme.provisioners: ${sentence(error)}`);
+  }
+}
+
+/** Ready for UserKnownHostsFile. Rewritten on every start: the port may be another one. */
+function writeKnownHosts(dir: DataDir, git: GitServer): void {
+  const key = parsePublicKey(git.publicKey);
+  if (!key.ok) throw new CliError(`${dir.keys}/host_ed25519.pub: ${key.error}`);
+  const { host, port } = git.address;
+  const hosts = host === "0.0.0.0" || host === "::"
+    ? ["127.0.0.1", "::1", "localhost"]
+    : host === "127.0.0.1" || host === "::1"
+    ? [host, "localhost"]
+    : [host];
+  writePrivate(dir.knownHosts, hosts.map((each) => `${knownHostsLine(each, port, key.value)}\n`).join(""));
+}
+
+function shown(primary: Primary) {
+  return primary.zones().map((zone) => ({
+    name: zone.name === "." ? "." : zone.name.slice(0, -1),
+    serial: zone.state === "broken" ? undefined : zone.serial,
+    main: zone.main,
+    machine: zone.machine,
+    remarks: [
+      ...zone.faults.filter((fault) => fault.severity === "error").map(faultLine),
+      ...zone.heldBack.map((held) => `held back: ${JSON.stringify(held)}`),
+    ],
+  }));
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => resolve());
+  });
+}
