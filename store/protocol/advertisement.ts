@@ -76,8 +76,12 @@ export class AdvertisementReader {
       if (this.#version === 2) this.#items = [];
       if (this.#version !== 0) return undefined;
     }
-    if (this.#items !== undefined) this.#items.push(line ?? "");
-    else this.#ref(pkt.payload, line);
+    if (this.#items !== undefined) {
+      if (this.#items.length >= MAX_V2_LINES) {
+        throw new StoreError("limit", `the server has more than ${MAX_V2_LINES} capabilities`);
+      }
+      this.#items.push(line ?? "");
+    } else this.#ref(pkt.payload, line);
     return undefined;
   }
 
@@ -160,6 +164,8 @@ export function oneLine(text: string): string {
 
 /** In commands and in an empty advertisement: no object. */
 export const ZERO_OID = "0".repeat(40);
+
+const MAX_V2_LINES = 256;
 
 function addRef(into: RemoteRefs, name: string, oid: Oid): void {
   if (isName(name)) into.refs.set(name, oid);

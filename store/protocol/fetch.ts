@@ -81,6 +81,7 @@ class Fetching {
   readonly #wants: readonly Oid[];
   readonly #negotiator: Negotiator;
   readonly #graph: CommitGraph;
+  readonly #offered = new Set<Oid>();
 
   constructor(session: RemoteSession, options: FetchOptions, wants: readonly Oid[]) {
     this.#session = session;
@@ -103,7 +104,7 @@ class Fetching {
     for (;;) {
       const haves: Oid[] = [];
       while (haves.length < window) {
-        const oid = await this.#negotiator.next();
+        const oid = await this.#nextHave();
         if (oid === undefined) break;
         haves.push(oid);
       }
@@ -138,7 +139,7 @@ class Fetching {
     let window = FIRST_WINDOW;
     let flushes = 0;
     let inVain = 0;
-    for (let oid = await this.#negotiator.next(); oid !== undefined; oid = await this.#negotiator.next()) {
+    for (let oid = await this.#nextHave(); oid !== undefined; oid = await this.#nextHave()) {
       await channel.write(encodePkt(`have ${oid}\n`));
       inVain++;
       if (++count < window) continue;
@@ -155,7 +156,7 @@ class Fetching {
           found.final = true;
           break;
         }
-        await this.#negotiator.acknowledge(answer.oid);
+        await this.#acknowledge(answer.oid);
         found.common = true;
         if (answer.status === "ready") found.ready = true;
       }
@@ -189,6 +190,20 @@ class Fetching {
     const answer = readAcknowledgment(await this.#session.channel.expect("an acknowledgment"));
     if (answer.kind === "ready") throw new StoreError("protocol", "a ready where ACK or NAK was due");
     return answer;
+  }
+
+  async #nextHave(): Promise<Oid | undefined> {
+    const oid = await this.#negotiator.next();
+    if (oid !== undefined) this.#offered.add(oid);
+    return oid;
+  }
+
+  /** Only what was offered can be common: a server cannot make us remember what it likes. */
+  async #acknowledge(oid: Oid): Promise<void> {
+    if (!this.#offered.has(oid)) {
+      throw new StoreError("protocol", `${oid} was acknowledged and never offered`);
+    }
+    await this.#negotiator.acknowledge(oid);
   }
 
   async #offerTips(): Promise<void> {
@@ -237,7 +252,7 @@ class Fetching {
       if (answer.kind !== "ack") continue;
       some = true;
       common.add(answer.oid);
-      await this.#negotiator.acknowledge(answer.oid);
+      await this.#acknowledge(answer.oid);
     }
   }
 

@@ -1,5 +1,6 @@
 /** Peers that lie, flood, break off or say nothing: a typed error, nothing left behind, nothing hung. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import fc from "fast-check";
 import { FlowError, memoryPair } from "../../../conduit/mod.ts";
 import type { Flow } from "../../../conduit/mod.ts";
 import {
@@ -17,7 +18,7 @@ import {
   textOf,
   utf8,
 } from "../../../store/mod.ts";
-import type { GitObject, Oid, Repository } from "../../../store/mod.ts";
+import type { AdmitPush, GitObject, Oid, Repository } from "../../../store/mod.ts";
 import { DELIM, encodePkt, FLUSH } from "../../../store/protocol/pkt_line.ts";
 import { encodeBand } from "../../../store/protocol/side_band.ts";
 
@@ -453,6 +454,73 @@ for (const { name, wire, code, says } of SERVERS) {
     }, false);
   });
 }
+
+Deno.test("whatever a client sends, both services end with a value and keep nothing", async () => {
+  await withRepository(async (repository, tip) => {
+    const part = fc.oneof(
+      fc.uint8Array({ maxLength: 60 }),
+      fc.constantFrom(
+        FLUSH,
+        DELIM,
+        encodePkt(`want ${tip}`),
+        encodePkt(`have ${tip}`),
+        encodePkt("done"),
+        encodePkt("command=fetch"),
+        encodePkt("command=ls-refs"),
+        command("refs/heads/x", tip, "report-status side-band-64k push-options"),
+        utf8("PACK\0\0\0\x02\0\0\0\x01"),
+      ),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom<0 | 1 | 2>(0, 1, 2),
+        fc.boolean(),
+        fc.array(part),
+        async (version, push, parts) => {
+          const [near, far] = memoryPair();
+          const serving = push
+            ? serveReceivePack({ repository, flow: far, version, admit: refuse, limits: { pack: LIMITS } })
+            : serveUploadPack({ repository, flow: far, version });
+          const answer = collect(near);
+          await sendAll(near, parts);
+          const outcome = await serving;
+          await answer;
+          ok(outcome.ok || outcome.error.code !== "io", outcome.ok ? "" : outcome.error.message);
+          near.close();
+          far.close();
+        },
+      ),
+      { numRuns: 300 },
+    );
+    deepEqual([...await repository.refs.list()], [["refs/heads/main", tip]]);
+  });
+});
+
+const refuse: AdmitPush = ({ moves }) =>
+  Promise.resolve({ results: new Map(moves.map(({ name }) => [name, { ok: false, reason: "no" }])) });
+
+Deno.test("a server that acknowledges what was never offered is a typed error of the fetch", async () => {
+  await withRepository(async (repository) => {
+    const [near, far] = memoryPair({ capacity: 1 << 20 });
+    await sendAll(far, [
+      ...V2_HELLO,
+      ...LS,
+      encodePkt("acknowledgments\n"),
+      encodePkt(`ACK ${GHOST}\n`),
+      FLUSH,
+    ]);
+    const outcome = await fetchFrom({
+      open: () => Promise.resolve({ ok: true, value: near }),
+      repository,
+      refPrefixes: [],
+      want: () => [GHOST],
+      limits: LIMITS,
+    });
+    ok(!outcome.ok);
+    match(outcome.error.message, /never offered/);
+    far.close();
+  });
+});
 
 Deno.test("a flow that cannot be opened says why", async () => {
   const outcome = await lsRefs({
