@@ -110,7 +110,6 @@ function knownSystemFault(error: unknown): string | undefined {
     Deno.errors.NotFound,
     Deno.errors.NotADirectory,
     Deno.errors.IsADirectory,
-    Deno.errors.ReadOnlyFs ?? Deno.errors.PermissionDenied,
   ];
   return kinds.some((kind) => error instanceof kind) ? sentence(error) : undefined;
 }

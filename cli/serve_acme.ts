@@ -21,6 +21,7 @@ import { type DataDir, exists, writePrivate } from "./data_dir.ts";
 import { CliError, sentence } from "./errors.ts";
 import { logOf } from "./log.ts";
 import type { AcmeSettings } from "./settings.ts";
+import { waitFor } from "./wait.ts";
 
 const log = logOf("acme");
 
@@ -178,17 +179,4 @@ function joinedStrings(rdata: Uint8Array): string {
 
 function randomBytes(octets: number): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(octets));
-}
-
-function waitFor(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener("abort", done);
-    if (signal.aborted) done();
-  });
 }
