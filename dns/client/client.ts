@@ -92,9 +92,9 @@ export function createDnsClient(options: DnsClientOptions): DnsClient {
       return failure({ code: "unreachable", message: `${what}: no connection: ${textOf(cause)}`, cause });
     }
     const id = freshId(connected.value.has);
-    const request = build(id);
     const overhead = signingKey === undefined ? 0 : signatureOctets(signingKey);
-    if (request.length + overhead > MAX_MESSAGE_OCTETS) {
+    const request = built(() => build(id), MAX_MESSAGE_OCTETS - overhead);
+    if (request === undefined) {
       return failure({ code: "too-long", message: `${what}: the request takes more than 65535 octets` });
     }
     const signed = signingKey && signRequest(request, signingKey, { now: options.now() / 1000 });
@@ -127,7 +127,7 @@ export function createDnsClient(options: DnsClientOptions): DnsClient {
       return again ? await exchange(what, build, question, signingKey) : first;
     },
     update({ zone, prerequisites = [], operations }) {
-      const build = (id: number) => buildUpdate({ id, zone, prerequisites, operations });
+      const build = (id: number) => buildUpdate({ id, zone, prerequisites, operations, edns: plainEdns() });
       const what = `update of ${zone}`;
       return exchange(what, build, { name: zone, type: RRTYPE.SOA, class: CLASS.IN }, key);
     },
@@ -136,6 +136,17 @@ export function createDnsClient(options: DnsClientOptions): DnsClient {
       current?.close();
     },
   };
+}
+
+/** What was built, unless it is too long. */
+function built(build: () => Uint8Array, limit: number): Uint8Array | undefined {
+  try {
+    const request = build();
+    return request.length > limit ? undefined : request;
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** Whether a response answers the request, and what it says. */

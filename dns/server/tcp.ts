@@ -85,11 +85,14 @@ export async function serveFlow(
     for (;;) {
       const bytes = await flow.read();
       if (bytes === undefined) break;
-      clearTimeout(arrival);
       frames.push(bytes);
-      for (let query = frames.next(); query !== undefined; query = frames.next()) await take(query);
-      // A message that drips in holds a place that others want.
-      if (frames.pending > 0) arrival = setTimeout(() => flow.close(), messageMs);
+      for (let query = frames.next(); query !== undefined; query = frames.next()) {
+        clearTimeout(arrival);
+        arrival = undefined;
+        await take(query);
+      }
+      // A message that drips in holds a place that others want; more drops do not buy it more time.
+      if (frames.pending > 0) arrival ??= setTimeout(() => flow.close(), messageMs);
     }
     await Promise.all(slow);
     await writing;

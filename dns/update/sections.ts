@@ -6,7 +6,7 @@ import { EMPTY_MESSAGE } from "../message/respond.ts";
 import { isAtOrBelow } from "../name.ts";
 import { rdataIsValid } from "../rr/rdata.ts";
 import { CLASS, isMetaType, RRTYPE, typeName } from "../rr/types.ts";
-import type { Message, Name, Prerequisite, ResourceRecord, UpdateOperation } from "../types.ts";
+import type { Edns, Message, Name, Prerequisite, ResourceRecord, UpdateOperation } from "../types.ts";
 
 /** What an UPDATE asks for. */
 export interface UpdateRequest {
@@ -37,8 +37,13 @@ export function parseUpdate(message: Message): Result<UpdateRequest, UpdateError
   }
 }
 
-/** An unsigned UPDATE message. @throws {RangeError} when it takes more than 65535 octets */
-export function buildUpdate(request: UpdateRequest & { readonly id: number }): Uint8Array {
+/**
+ * An unsigned UPDATE message; with `edns` the server may say more about a refusal (RFC 8914).
+ * @throws {RangeError} when it takes more than 65535 octets
+ */
+export function buildUpdate(
+  request: UpdateRequest & { readonly id: number; readonly edns?: Edns | undefined },
+): Uint8Array {
   const wire = buildMessage({
     ...EMPTY_MESSAGE,
     id: request.id,
@@ -46,6 +51,7 @@ export function buildUpdate(request: UpdateRequest & { readonly id: number }): U
     questions: [{ name: request.zone, type: RRTYPE.SOA, class: CLASS.IN }],
     answers: request.prerequisites.flatMap(prerequisiteRecords),
     authorities: request.operations.map(operationRecord),
+    edns: request.edns,
   });
   // TC: something was left off, and half an update is another update.
   if ((wire[2] & 0x02) !== 0) throw new RangeError("the update takes more than 65535 octets; split it");

@@ -236,7 +236,7 @@ realTest(
             check: false,
           });
           ok(
-            /NOTAUTH/.test(wrong.stdout) && /BADSIG/.test(wrong.stdout + wrong.stderr),
+            /BADSIG/.test(wrong.stdout + wrong.stderr),
             wrong.stdout + wrong.stderr,
           );
         }

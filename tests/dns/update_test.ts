@@ -9,7 +9,7 @@ import { CLASS, RRTYPE, typeName } from "../../dns/rr/types.ts";
 import { applyOperations, type RRsetChange } from "../../dns/update/apply.ts";
 import { checkPrerequisites } from "../../dns/update/prerequisites.ts";
 import { buildUpdate, parseUpdate } from "../../dns/update/sections.ts";
-import type { Prerequisite, ResourceRecord, RRset, UpdateOperation } from "../../dns/types.ts";
+import type { Prerequisite, Question, ResourceRecord, RRset, UpdateOperation } from "../../dns/types.ts";
 import { applyTo, at, ORIGIN, rdataOf, recordOf, toyZone } from "./update_zone.ts";
 
 const ZONE = [
@@ -156,7 +156,7 @@ Deno.test("an update survives its wire form", () => {
 });
 
 Deno.test("malformed sections are refused with the response code of RFC 2136", () => {
-  const soa = { name: ORIGIN, type: RRTYPE.SOA, class: CLASS.IN };
+  const soa: Question = { name: ORIGIN, type: RRTYPE.SOA, class: CLASS.IN };
   const base: ResourceRecord = {
     owner: at("a"),
     type: 1,
@@ -166,7 +166,7 @@ Deno.test("malformed sections are refused with the response code of RFC 2136", (
   };
   const empty = { ...base, rdata: new Uint8Array(0) };
   const outside = { owner: at("other.test.") };
-  const rcode = (questions: typeof soa[], answers: ResourceRecord[], authorities: ResourceRecord[]) => {
+  const rcode = (questions: Question[], answers: ResourceRecord[], authorities: ResourceRecord[]) => {
     const outcome = parseUpdate({ ...EMPTY_MESSAGE, opcode: OPCODE.UPDATE, questions, answers, authorities });
     return outcome.ok ? "NOERROR" : rcodeName(outcome.error.rcode);
   };
