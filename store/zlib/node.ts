@@ -1,39 +1,128 @@
+/**
+ * The runtime's zlib. Hot when a pack is indexed: most entries are small, and a new inflater for each costs more than
+ * inflating it, so one is kept and reset where the runtime lets us. Benchmark: tests/bench/pack_bench.ts.
+ */
 import type { Buffer } from "node:buffer";
 import * as zlib from "node:zlib";
 import { crc32 } from "./crc32.ts";
 import { pakoInflater } from "./pako.ts";
-import type { Zlib } from "./zlib.ts";
+import type { Inflated, Zlib } from "./zlib.ts";
+
+/** Up to this size objects are inflated into one scratch buffer; larger ones are few. */
+const scratchBytes = 65536;
 
 /** The runtime's zlib. */
 export const nodeZlib: Zlib = {
-  inflate(input, maximum) {
-    try {
-      // The types know nothing of `info`, which adds the engine and with it the count of consumed bytes.
-      const options: object = {
-        info: true,
-        maxOutputLength: maximum + 1,
-        chunkSize: Math.max(64, Math.min(maximum + 1, input.length * 4, 1 << 20)),
-      };
-      const outcome: unknown = zlib.inflateSync(input, options);
-      const { buffer, engine } = outcome as { buffer: Buffer; engine: { bytesWritten: number } };
-      if (buffer.length > maximum) return { state: "bad", message: `more than ${maximum} bytes` };
-      const output = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
-      return { state: "done", output, consumed: engine.bytesWritten };
-    } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === "Z_BUF_ERROR") return { state: "more" };
-      if (code === "ERR_BUFFER_TOO_LARGE") return { state: "bad", message: `more than ${maximum} bytes` };
-      if (typeof code === "string" && code.startsWith("Z_")) {
-        return { state: "bad", message: error instanceof Error ? error.message : code };
-      }
-      throw error;
-    }
-  },
+  inflate: keptInflater() ?? inflateOnce,
   // The runtime's own inflater is synchronous only for streams that are there whole.
   inflater: pakoInflater,
   crc32: nativeCrc32(),
   deflate: (content) => new Uint8Array(zlib.deflateSync(content)),
 };
+
+/** With an inflater of its own for each stream: the documented way, good for large objects. */
+export function inflateOnce(input: Uint8Array, maximum: number): Inflated {
+  try {
+    // The types know nothing of `info`, which adds the engine and with it the count of consumed bytes.
+    const options: object = {
+      info: true,
+      maxOutputLength: maximum + 1,
+      chunkSize: Math.max(64, Math.min(maximum + 1, input.length * 4, 1 << 20)),
+    };
+    const outcome: unknown = zlib.inflateSync(input, options);
+    const { buffer, engine } = outcome as { buffer: Buffer; engine: { bytesWritten: number } };
+    if (buffer.length > maximum) return tooMuch(maximum);
+    const output = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+    return { state: "done", output, consumed: engine.bytesWritten };
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "Z_BUF_ERROR") return { state: "more" };
+    if (code === "ERR_BUFFER_TOO_LARGE") return tooMuch(maximum);
+    if (typeof code === "string" && code.startsWith("Z_")) {
+      return { state: "bad", message: error instanceof Error ? error.message : code };
+    }
+    throw error;
+  }
+}
+
+/** What Node's and Deno's inflate streams have inside: not documented, so it is tried before it is relied on. */
+interface Handle {
+  reset(): void;
+  writeSync(
+    flush: number,
+    input: Uint8Array,
+    inputAt: number,
+    inputLength: number,
+    output: Uint8Array,
+    outputAt: number,
+    outputLength: number,
+  ): void;
+  onerror: (message: string, status: number) => void;
+}
+
+/** One inflater, reset between streams; `undefined` where the runtime's inside is not as expected. */
+export function keptInflater(): Zlib["inflate"] | undefined {
+  const stream: unknown = zlib.createInflate();
+  const handle: unknown = Reflect.get(stream as object, "_handle");
+  // After a write: how much room is left in the output, how much of the input was not taken.
+  const left: unknown = Reflect.get(stream as object, "_writeState");
+  if (!isHandle(handle) || !(left instanceof Uint32Array) || left.length !== 2) return undefined;
+  const scratch = new Uint8Array(scratchBytes);
+  let failure: { readonly message: string; readonly status: number } | undefined;
+  handle.onerror = (message, status) => {
+    failure = { message, status };
+  };
+
+  const inflate = (input: Uint8Array, maximum: number): Inflated => {
+    if (maximum >= scratchBytes) return inflateOnce(input, maximum);
+    failure = undefined;
+    handle.reset();
+    handle.writeSync(zlib.constants.Z_FINISH, input, 0, input.length, scratch, 0, maximum + 1);
+    const produced = maximum + 1 - (left[0] ?? 0);
+    if (produced > maximum) return tooMuch(maximum);
+    if (failure !== undefined) {
+      const { message, status }: { message: string; status: number } = failure;
+      return status === zlib.constants.Z_BUF_ERROR ? { state: "more" } : { state: "bad", message };
+    }
+    return { state: "done", output: scratch.slice(0, produced), consumed: input.length - (left[1] ?? 0) };
+  };
+  return behaves(inflate) ? inflate : undefined;
+}
+
+function isHandle(value: unknown): value is Handle {
+  return typeof value === "object" && value !== null && "reset" in value &&
+    typeof value.reset === "function" &&
+    "writeSync" in value && typeof value.writeSync === "function" && "onerror" in value;
+}
+
+/** A whole stream, one cut short, one changed, one that gives more, and again a whole one. */
+function behaves(inflate: Zlib["inflate"]): boolean {
+  const content = Uint8Array.from({ length: 300 }, (_, i) => (i * i) & 63);
+  const stream = new Uint8Array(zlib.deflateSync(content));
+  const followed = new Uint8Array(stream.length + 9);
+  followed.set(stream);
+  const changed = stream.slice();
+  changed[stream.length - 1] = (changed[stream.length - 1] ?? 0) ^ 1;
+  const whole = () => {
+    const done = inflate(followed, 300);
+    return done.state === "done" && done.consumed === stream.length && done.output.length === 300 &&
+      done.output.every((byte, i) => byte === content[i]);
+  };
+  try {
+    return whole() && inflate(stream.subarray(0, 20), 300).state === "more" && whole() &&
+      inflate(stream.subarray(0, stream.length - 1), 300).state === "more" &&
+      inflate(changed, 300).state === "bad" && whole() && inflate(stream, 299).state === "bad" && whole() &&
+      inflate(new Uint8Array(), 300).state === "more" && whole();
+  } catch (error) {
+    // Another inside than the one we know: the documented way does the work.
+    if (error instanceof Error) return false;
+    throw error;
+  }
+}
+
+function tooMuch(maximum: number): Inflated {
+  return { state: "bad", message: `more than ${maximum} bytes` };
+}
 
 /** The runtime has one, which its types do not know yet. */
 function nativeCrc32(): Zlib["crc32"] {

@@ -23,8 +23,8 @@ try {
 }
 
 async function bench(): Promise<void> {
-  await makeHistory(`${dir}/h.git`, { files: 4000, commits: 3000, changes: 3, lines: 200 });
-  await git(`${dir}/h.git`, "repack", "-adfq", "--depth=50", "--window=10");
+  await makeHistory(`${dir}/h.git`, { files: 4000, commits: 3000, changes: 3, lines: 300 });
+  await git(`${dir}/h.git`, "-c", "pack.threads=1", "repack", "-adfq", "--depth=50", "--window=10");
   const packs = `${dir}/h.git/objects/pack`;
   const [pack] = (await Array.fromAsync(Deno.readDir(packs), (entry) => entry.name)).filter((name) =>
     name.endsWith(".pack")
