@@ -28,8 +28,8 @@ export class ConnectFailure extends Error {
 }
 
 /**
- * Connects to an endpoint by the registry's routes, highest priority first, each address in turn, until one gives a flow.
- * A route whose protocol is less secure than the endpoint asks for is never tried.
+ * Connects to an endpoint by the registry's routes, highest priority first, each address in turn, until one
+ * gives a flow. A route whose protocol is less secure than the endpoint asks for is never tried.
  */
 export async function connect(
   registry: Registry,

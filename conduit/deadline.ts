@@ -2,8 +2,8 @@ import type { Result } from "./flow.ts";
 import { type AttemptOptions, ConnectError } from "./protocol.ts";
 
 /**
- * Runs one attempt under its time limit and the caller's signal. The body gets one signal for both; what it throws
- * becomes a `ConnectError`, and a body that comes through too late has its value disposed of.
+ * Runs one attempt under its time limit and the caller's signal. The body gets one signal for both; what it
+ * throws becomes a `ConnectError`, and a body that comes through too late has its value disposed of.
  */
 export async function attempt<T>(
   options: AttemptOptions,

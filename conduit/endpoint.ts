@@ -38,7 +38,9 @@ export interface MemoryEndpoint {
   readonly host: string;
 }
 
-/** `plain`: anybody on the path reads and changes the bytes. `secure`: encrypted, and the peer authenticated. */
+/**
+ * `plain`: anybody on the path reads and changes the bytes. `secure`: encrypted, and the peer authenticated.
+ */
 export type SecurityLevel = "plain" | "secure";
 
 /** The least that this endpoint may be served with. */

@@ -23,8 +23,8 @@ export interface ListenTcpOptions extends ListenLimits {
 }
 
 /**
- * Listens on TCP and hands every connection on. A flow is closed when the promise of its handler settles; a handler that fails costs its own
- * connection and nothing else.
+ * Listens on TCP and hands every connection on. A flow is closed when the promise of its handler settles; a
+ * handler that fails costs its own connection and nothing else.
  */
 export function listenTcp(
   options: ListenTcpOptions,
@@ -81,7 +81,8 @@ function serve(
         take(await socket.accept());
       } catch (cause) {
         if (stopping) return;
-        // A peer that was gone before it was accepted, or no file descriptor left: wait a moment rather than spin.
+        // A peer that was gone before it was accepted, or no file descriptor left: wait a moment rather than
+        // spin.
         report({ kind: "accept-failed", cause });
         await new Promise((resolve) => setTimeout(resolve, 50));
       }

@@ -8,8 +8,8 @@ export interface Listener {
   /** How many connections are open. */
   readonly connections: number;
   /**
-   * Takes no more connections, lets those that are open finish for `graceMs` (default 0), then closes them. Always returns within
-   * the grace and a little, whether or not their handlers have.
+   * Takes no more connections, lets those that are open finish for `graceMs` (default 0), then closes them.
+   * Always returns within the grace and a little, whether or not their handlers have.
    */
   stop(options?: { readonly graceMs?: number | undefined }): Promise<void>;
 }
@@ -38,7 +38,9 @@ export type ListenEvent =
   | { readonly kind: "peer-failed"; readonly peer: PeerAddress | undefined; readonly reason: string }
   | { readonly kind: "accept-failed"; readonly cause: unknown };
 
-/** What a handler threw, as an event: a flow that broke is its peer's doing, anything else a fault of ours. */
+/**
+ * What a handler threw, as an event: a flow that broke is its peer's doing, anything else a fault of ours.
+ */
 export function handlerEvent(peer: PeerAddress | undefined, cause: unknown): ListenEvent {
   return cause instanceof FlowError
     ? { kind: "peer-failed", peer, reason: cause.message }

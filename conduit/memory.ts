@@ -3,11 +3,17 @@ import { FlowError } from "./flow.ts";
 import { ConnectError, type Protocol, type Resolver } from "./protocol.ts";
 
 export interface MemoryPairOptions {
-  /** Bytes that may lie unread in each direction before a write waits; default 64 KiB. A longer write waits until read. */
+  /**
+   * Bytes that may lie unread in each direction before a write waits; default 64 KiB. A longer write waits
+   * until read.
+   */
   readonly capacity?: number | undefined;
 }
 
-/** Two ends of one connection inside this process: what one writes the other reads, with the same limits as a socket. */
+/**
+ * Two ends of one connection inside this process: what one writes the other reads, with the same limits as a
+ * socket.
+ */
 export function memoryPair(options: MemoryPairOptions = {}): [Flow, Flow] {
   const capacity = options.capacity ?? 64 * 1024;
   const there = new Pipe(capacity);
@@ -112,7 +118,10 @@ class Pipe {
 
 /** Names inside this process that can be connected to, for an instance and its tests. */
 export interface MemoryNetwork {
-  /** Hands each new connection to `onFlow`; the returned function stops it. @throws {RangeError} where the name is taken */
+  /**
+   * Hands each new connection to `onFlow`; the returned function stops it. @throws {RangeError} where the
+   * name is taken
+   */
   listen(host: string, onFlow: (flow: Flow) => void): () => void;
   /** A new connection, or `undefined` where nobody listens. */
   open(host: string): Flow | undefined;

@@ -3,7 +3,10 @@
  * bytes, a write without room), so work on our own side never counts against it.
  */
 export interface Patience {
-  /** Waits for the peer. The outcome is that of `waiting`; `expired` is called if it takes longer than allowed. */
+  /**
+   * Waits for the peer. The outcome is that of `waiting`; `expired` is called if it takes longer than
+   * allowed.
+   */
   wait<T>(waiting: Promise<T>): Promise<T>;
   /** Stops the clock for good. */
   release(): void;

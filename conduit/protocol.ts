@@ -1,7 +1,10 @@
 import type { Endpoint, SecurityLevel } from "./endpoint.ts";
 import type { Flow, Result } from "./flow.ts";
 
-/** One way to reach a peer, given a configuration of its own: an address for TCP, an address and roots for TLS. */
+/**
+ * One way to reach a peer, given a configuration of its own: an address for TCP, an address and roots for
+ * TLS.
+ */
 export interface Protocol<Config> {
   readonly name: string;
   /** What its flows give. A protocol is never used for an endpoint that asks for more. */

@@ -1,9 +1,10 @@
-import type { Endpoint } from "./endpoint.ts";
-import type { SecurityLevel } from "./endpoint.ts";
+import type { Endpoint, SecurityLevel } from "./endpoint.ts";
 import type { Flow, Result } from "./flow.ts";
 import type { AttemptOptions, ConnectError, Resolver } from "./protocol.ts";
 
-/** The ways to reach peers that one instance of the program knows. Immutable: `with` gives another registry. */
+/**
+ * The ways to reach peers that one instance of the program knows. Immutable: `with` gives another registry.
+ */
 export interface Registry {
   /** Highest priority first. */
   readonly routes: readonly Route[];

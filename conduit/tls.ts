@@ -21,7 +21,10 @@ export interface TlsResolverOptions {
   readonly lookup?: Lookup | undefined;
 }
 
-/** TLS to every address of the host; the certificate must be for the endpoint's server name, whatever the address. */
+/**
+ * TLS to every address of the host; the certificate must be for the endpoint's server name, whatever the
+ * address.
+ */
 export function tlsResolver(options: TlsResolverOptions = {}): Resolver<TlsConfig> {
   return {
     name: "tls",

@@ -11,11 +11,15 @@ export interface AuthorizedKey extends SshPublicKey {
 export interface AuthorizedKeyOptions {
   /** `read-only`: may fetch, may not push. */
   readonly readOnly: boolean;
-  /** `zones="a.test,b.test"`: the zones that may be changed, as written, lower case; `undefined` where it is not given. */
+  /**
+   * `zones="a.test,b.test"`: the zones that may be changed, as written, lower case; `undefined` where it is
+   * not given.
+   */
   readonly zones: readonly string[] | undefined;
   /**
-   * Options that mean something to OpenSSH or to nobody (`from="…"`), as written. They may be meant to restrict the key, so whoever
-   * grants access should refuse a key that has any, as sshd refuses options it does not know.
+   * Options that mean something to OpenSSH or to nobody (`from="…"`), as written. They may be meant to
+   * restrict the key, so whoever grants access should refuse a key that has any, as sshd refuses options it
+   * does not know.
    */
   readonly unknown: readonly string[];
 }
@@ -29,7 +33,8 @@ export interface AuthorizedKeysFault {
 const MAX_LINE = 16 * 1024;
 
 /**
- * Reads an authorized_keys file (sshd(8), AUTHORIZED_KEYS FILE FORMAT). A line with a fault grants nothing; the others stand.
+ * Reads an authorized_keys file (sshd(8), AUTHORIZED_KEYS FILE FORMAT). A line with a fault grants nothing;
+ * the others stand.
  */
 export function parseAuthorizedKeys(
   text: string,

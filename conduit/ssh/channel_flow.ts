@@ -29,9 +29,10 @@ export interface ChannelFlow {
 }
 
 /**
- * ssh2 tells nobody when it forgets the callback of a write to a channel that has closed; leaves a chunk that waited for the window in
- * `_chunk` and sends it again when standard error waits next; and keeps its state in `incoming` and `outgoing`. So writes are made one at a time, raced
- * against the close, and followed by a clean-up.
+ * ssh2 tells nobody when it forgets the callback of a write to a channel that has closed; leaves a chunk that
+ * waited for the window in `_chunk` and sends it again when standard error waits next; and keeps its state in
+ * `incoming` and `outgoing`. So writes are made one at a time, raced against the close, and followed by a
+ * clean-up.
  */
 interface ChannelState {
   readonly incoming: { readonly state: string };
@@ -42,7 +43,10 @@ interface ChannelState {
   _chunkcbErr?: unknown;
 }
 
-/** A write goes down in slices, so that what lies between here and the socket is bounded whatever window the peer grants. */
+/**
+ * A write goes down in slices, so that what lies between here and the socket is bounded whatever window the
+ * peer grants.
+ */
 const SLICE_BYTES = 256 * 1024;
 
 export function channelFlow(channel: Channel, options: ChannelFlowOptions): ChannelFlow {
@@ -166,7 +170,8 @@ export function channelFlow(channel: Channel, options: ChannelFlowOptions): Chan
     flushed: () => lastWrite,
     exit(code) {
       if (closed !== undefined || transport.lost !== undefined) return;
-      // ssh2 sends no status after the end of our stream, which git's sequence asks for; the protocol allows it.
+      // ssh2 sends no status after the end of our stream, which git's sequence asks for; the protocol allows
+      // it.
       if (state.outgoing.state === "eof") {
         state.outgoing.state = "open";
         channel.exit(code);

@@ -13,7 +13,10 @@ import { Transport } from "./transport.ts";
 
 /** The flow of a command run over SSH. */
 export interface SshFlow extends Flow {
-  /** The command's exit status; `undefined` where the peer gave none (killed by a signal, connection lost). Never rejects. */
+  /**
+   * The command's exit status; `undefined` where the peer gave none (killed by a signal, connection lost).
+   * Never rejects.
+   */
   readonly exit: Promise<number | undefined>;
 }
 
@@ -37,7 +40,10 @@ export interface SshConfig {
 }
 
 export interface SshResolverOptions {
-  /** The text of an unencrypted private key. Without one there is no connection: never an agent, never a password. */
+  /**
+   * The text of an unencrypted private key. Without one there is no connection: never an agent, never a
+   * password.
+   */
   readonly identity?: string | undefined;
   /** Fingerprints `SHA256:…`. Without one there is no connection: nothing is trusted on first use. */
   readonly hostKeys?: readonly string[] | undefined;
@@ -90,7 +96,10 @@ export const sshProtocol: Protocol<SshConfig> = {
     attempt<Flow>(options, (signal) => openSsh(config, signal), (late) => late.close()),
 };
 
-/** Host key algorithms by family, each with a key of its own on the server. Signatures by SHA-1 are not among them. */
+/**
+ * Host key algorithms by family, each with a key of its own on the server. Signatures by SHA-1 are not among
+ * them.
+ */
 const HOST_KEY_FAMILIES: ReadonlyMap<string, readonly ServerHostKeyAlgorithm[]> = new Map([
   ["ssh-ed25519", ["ssh-ed25519"]],
   ["ecdsa", ["ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"]],
@@ -98,8 +107,9 @@ const HOST_KEY_FAMILIES: ReadonlyMap<string, readonly ServerHostKeyAlgorithm[]> 
 ]);
 
 /**
- * A server has a key of each family and shows the one that the client likes best; a pin does not say of which family it is. So a key
- * that is not pinned is no reason to trust it, and a reason to ask for the server's other keys.
+ * A server has a key of each family and shows the one that the client likes best; a pin does not say of which
+ * family it is. So a key that is not pinned is no reason to trust it, and a reason to ask for the server's
+ * other keys.
  */
 async function openSsh(config: SshConfig, signal: AbortSignal): Promise<SshFlow> {
   const target = hostPort(config.address, config.port);
@@ -207,8 +217,8 @@ function sessionFlow(
       transport.destroy();
     },
   });
-  // The channel's own `close` waits until its output has been read, that of its standard error only for the peer. (Its `end` comes with
-  // the peer's EOF, before the exit status.)
+  // The channel's own `close` waits until its output has been read, that of its standard error only for the
+  // peer. (Its `end` comes with the peer's EOF, before the exit status.)
   channel.stderr.once("close", () => {
     exit.resolve(undefined); // after an exit status this changes nothing
     peerClosed();

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
+import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
 // @ts-types="@types/ssh2"
 import type * as Ssh2 from "ssh2";
-import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
 import type { Result } from "../flow.ts";
 
 /** A public key as it goes over the wire (RFC 4253 §6.6), with the algorithm that its first field names. */
@@ -31,7 +31,9 @@ export function sshFingerprint(blob: Uint8Array): string {
   return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
 }
 
-/** A line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT); the port is written unless it is 22. */
+/**
+ * A line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT); the port is written unless it is 22.
+ */
 export function knownHostsLine(host: string, port: number, key: SshPublicKey): string {
   const name = port === 22 && !host.includes(":") ? host : `[${host}]:${port}`;
   return `${name} ${publicKeyText(key)}`;
@@ -69,7 +71,10 @@ export async function publicKeyOf(privateKey: string): Promise<Result<SshPublicK
   return { ok: true, value: { algorithm: algorithmOf(blob) ?? parsed.type, blob } };
 }
 
-/** A new Ed25519 key in OpenSSH's formats (PROTOCOL.key). ssh2's own generator now and then writes one that nobody can read. */
+/**
+ * A new Ed25519 key in OpenSSH's formats (PROTOCOL.key). ssh2's own generator now and then writes one that
+ * nobody can read.
+ */
 export function generateSshKey(comment: string): SshKeyPair {
   if (/[\r\n]/.test(comment)) throw new RangeError("a key's comment is one line");
   const { d, x } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });

@@ -21,7 +21,8 @@ export interface ListenSshOptions<Identity> extends ListenLimits {
   /** Unencrypted private keys, OpenSSH or PEM; at most one of a type is used. */
   readonly hostKeys: readonly string[];
   /**
-   * Who holds this key, or `undefined` for nobody. Asked twice in a login: whether the key would do, and again when its possession is proved.
+   * Who holds this key, or `undefined` for nobody. Asked twice in a login: whether the key would do, and
+   * again when its possession is proved.
    */
   readonly authorize: (key: OfferedKey, user: string) => Promise<Identity | undefined>;
   /** Runs a command. When its promise settles without `exit`, the status is 0, or 1 where it failed. */
@@ -55,13 +56,17 @@ export interface SshSession<Identity> {
   /** The command's standard input and output. */
   readonly flow: Flow;
   readonly peer: PeerAddress;
-  /** Writes to the client's standard error; resolves when there is room for more. @throws {FlowError} as the flow's `write` */
+  /**
+   * Writes to the client's standard error; resolves when there is room for more. @throws {FlowError} as the
+   * flow's `write`
+   */
   stderr(text: string): Promise<void>;
   /** Waits for what was written, tells the exit status and closes the session. Later calls change nothing. */
   exit(code: number): Promise<void>;
 }
 
 const DEFAULTS = { maxSessions: 8, maxAuthTries: 20, authMs: 20_000, idleMs: 300_000 } as const;
+/** How long a peer may take to close its last session when the listener stops. */
 const CLOSE_MS = 1000;
 const MAX_ENV_BYTES = 4096;
 const MAX_USER_LENGTH = 256;

@@ -5,17 +5,20 @@ import { type Flow, FlowError } from "../flow.ts";
 /** What may lie in memory between ssh2 and the flow below before channels have to wait. */
 const PENDING_BYTES = 512 * 1024;
 /**
- * What may lie unread in all channels of a connection. Honest peers stay within their windows (2 MiB a channel); ssh2 does not check
- * that data fits its window, so this does.
+ * What may lie unread in all channels of a connection. Honest peers stay within their windows (2 MiB a
+ * channel); ssh2 does not check that data fits its window, so this does.
  */
 const UNREAD_BYTES = 32 * 1024 * 1024;
 
-/** What may wait to be sent before the peer is cut off: it asks for replies and reads none. Channels keep far below. */
+/**
+ * What may wait to be sent before the peer is cut off: it asks for replies and reads none. Channels keep far
+ * below.
+ */
 const UNSENT_BYTES = 16 * 1024 * 1024;
 
 /**
- * A flow in the shape that ssh2 wants its socket in. So SSH runs over any flow, and the limits and clocks of the flow
- * below hold for SSH too.
+ * A flow in the shape that ssh2 wants its socket in. So SSH runs over any flow, and the limits and clocks of
+ * the flow below hold for SSH too.
  */
 export class Transport extends Duplex {
   /** Why the connection is gone, once it is. */
@@ -32,13 +35,19 @@ export class Transport extends Duplex {
     this.on("drain", () => this.#wake());
   }
 
-  /** Calls back when the connection is gone, before its channels are told. The returned function takes it back. */
+  /**
+   * Calls back when the connection is gone, before its channels are told. The returned function takes it
+   * back.
+   */
   onLost(listener: (error: FlowError) => void): () => void {
     this.#lostListeners.add(listener);
     return () => this.#lostListeners.delete(listener);
   }
 
-  /** Resolves when what was written has been taken by the flow below, up to a bounded rest, or the connection is gone. */
+  /**
+   * Resolves when what was written has been taken by the flow below, up to a bounded rest, or the connection
+   * is gone.
+   */
   async drained(): Promise<void> {
     // A peer may grant a window of 4 GiB and read nothing: windows alone bound nothing.
     while (this.writableLength > PENDING_BYTES && this.lost === undefined) {

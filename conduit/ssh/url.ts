@@ -12,8 +12,9 @@ export interface SshLocation {
 }
 
 /**
- * Reads `ssh://[user@]host[:port]/path` (also `git+ssh:` and `ssh+git:`) or the scp form `[user@]host:path`. The error is a sentence. Nothing in it may
- * begin with `-`: a program that got it as an argument would take it for an option.
+ * Reads `ssh://[user@]host[:port]/path` (also `git+ssh:` and `ssh+git:`) or the scp form `[user@]host:path`.
+ * The error is a sentence. Nothing in it may begin with `-`: a program that got it as an argument would take
+ * it for an option.
  */
 export function parseSshUrl(text: string): Result<SshLocation, string> {
   // deno-lint-ignore no-control-regex -- these are what must not get through

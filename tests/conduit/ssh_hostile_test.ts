@@ -3,12 +3,13 @@ import { equal, ok, rejects } from "node:assert/strict";
 import { Duplex } from "node:stream";
 import { Buffer } from "node:buffer";
 // @ts-types="@types/ssh2"
-import { Client, type ClientChannel } from "ssh2";
+import { Client, type ClientChannel, type ParsedKey, type PublicKeyAuthMethod, utils } from "ssh2";
 import {
   connect,
   createRegistry,
   type Flow,
   FlowError,
+  generateSshKey,
   memoryPair,
   type SshSession,
   tcpResolver,
@@ -34,16 +35,20 @@ Deno.test("ssh listener: a writer whose peer reads nothing waits, and is cut off
 
 Deno.test("ssh listener: a window of 4 GiB does not make it buffer what the peer does not read", async () => {
   const granted = Promise.withResolvers<void>();
+  const stopped = Promise.withResolvers<void>();
   const outcome = Promise.withResolvers<WriteOutcome>();
   const exec = async (session: SshSession<string>) => {
-    await granted.promise;
+    await session.flow.read();
+    granted.resolve();
+    await stopped.promise;
     outcome.resolve(await writeMuch(session));
   };
   await withClient({ idleMs: 300, exec }, async ({ channel, socket }) => {
     internals(channel)._client._protocol.channelWindowAdjust(internals(channel).outgoing.id, 0xf0000000);
-    await new Promise((resolve) => setTimeout(resolve, 50)); // the grant arrives; were it late the test would only be weaker
+    channel.write("go"); // read after the grant has been
+    await granted.promise;
     socket.stopReading();
-    granted.resolve();
+    stopped.resolve();
     const { code, written } = await outcome.promise;
     equal(code, "timeout");
     ok(written <= 64, `${written} MiB were taken from a writer whose peer reads nothing`);
@@ -105,6 +110,34 @@ Deno.test("ssh listener: sessions over the limit of a connection are refused", a
     release.resolve();
   });
 });
+
+Deno.test("ssh listener: a key that is known is no login without its signature", async () => {
+  const dir = await Deno.makeTempDir();
+  const server = await listenOn(dir, () => {}, { report: () => {} });
+  const known = parsed(server.clientKey.privateKey);
+  const stranger = parsed(generateSshKey("stranger").privateKey);
+  const socket = new StoppableSocket(await dial(server));
+  const client = new Client();
+  const closed = new Promise<void>((resolve) => client.once("close", () => resolve()));
+  const outcome = new Promise<string>((resolve) => {
+    client.once("ready", () => resolve("ready"));
+    client.once("error", (error: Error & { level?: string }) => resolve(error.level ?? error.message));
+  });
+  const forged = Object.assign(known, { sign: (data: Buffer) => stranger.sign(data) });
+  const login: PublicKeyAuthMethod = { type: "publickey", username: "git", key: forged };
+  client.connect({ sock: socket, username: "git", authHandler: [login], readyTimeout: 0 });
+  equal(await outcome, "client-authentication");
+  socket.destroy();
+  await closed;
+  await server.stop();
+  await Deno.remove(dir, { recursive: true });
+});
+
+function parsed(privateKey: string): ParsedKey {
+  const key = utils.parseKey(privateKey);
+  if (key instanceof Error) throw key;
+  return key;
+}
 
 Deno.test("ssh: a peer that asks for replies and reads none of them is cut off", async () => {
   const [near, far] = memoryPair();

@@ -16,7 +16,10 @@ export interface TestServer extends Listener {
   readonly clientKey: SshKeyPair;
 }
 
-/** A listener with a new host key; `dir` gets the client's key `id` and a `known_hosts`. The only identity is `me@example`. */
+/**
+ * A listener with a new host key; `dir` gets the client's key `id` and a `known_hosts`. The only identity is
+ * `me@example`.
+ */
 export async function listenOn(
   dir: string,
   exec: (session: SshSession<string>) => Promise<void> | void,
