@@ -1,5 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
+import { answerQuery } from "../../dns/answer/answer.ts";
+import { createImageSet } from "../../dns/image/set.ts";
 import { buildMessage } from "../../dns/message/build.ts";
 import { EDE, OPCODE, RCODE } from "../../dns/message/codes.ts";
 import { extendedErrorsOf } from "../../dns/message/edns.ts";
@@ -7,12 +9,14 @@ import { parseMessage } from "../../dns/message/parse.ts";
 import { EMPTY_MESSAGE, plainEdns, queryFor } from "../../dns/message/respond.ts";
 import { nameFrom } from "../../dns/name.ts";
 import { RRTYPE } from "../../dns/rr/types.ts";
+import { createResponder } from "../../dns/server/responder.ts";
 import { printKeyArgument, printKeyFile } from "../../dns/tsig/keys.ts";
 import { splitTsig } from "../../dns/tsig/record.ts";
 import { signRequest } from "../../dns/tsig/sign.ts";
 import { verifyResponse } from "../../dns/tsig/verify.ts";
 import type { Message, TsigKey } from "../../dns/types.ts";
 import { buildUpdate } from "../../dns/update/sections.ts";
+import { compileZone } from "../../dns/zone/builder.ts";
 import { realTest, run } from "../tools/real.ts";
 import { overTcp, toyServer } from "./responder_server.ts";
 import { at, ORIGIN, recordOf, toyZone } from "./update_zone.ts";
@@ -51,6 +55,34 @@ Deno.test("a signed answer over UDP fits what the client takes, signature and al
     const verified = verifyResponse(response, KEY, signed.mac, NOW);
     ok(verified.ok);
     equal(parsed(verified.value.message).truncated, limit < 1232);
+  }
+});
+
+Deno.test("the image's answers are cut to what leaves room for the longest signature", async () => {
+  const records = [...ZONE, ...Array.from({ length: 60 }, (_, i) => `big 300 A 192.0.2.${i}`)].map(recordOf);
+  const images = createImageSet([value(compileZone(ORIGIN, records)).image]);
+  const long = nameFrom(`${"k".repeat(60)}.`.repeat(3) + `${"k".repeat(34)}._update.example.test.`);
+  const key: TsigKey = { ...KEY, name: long, algorithm: "hmac-sha512" };
+  const respond = createResponder({
+    answer: (query, out, { protocol }) =>
+      answerQuery(images, query, query.length, out, { transport: protocol }),
+    lookupKey: (name) => name === long ? key : undefined,
+    update: () => Promise.resolve({ rcode: RCODE.NOERROR }),
+    now,
+    log: () => {},
+  });
+  for (const transport of [UDP, TCP]) {
+    for (const edns of [undefined, plainEdns(600), plainEdns(1232)]) {
+      const query = buildMessage(queryFor({ name: at("big"), type: RRTYPE.A }, { id: 1, edns }));
+      const signed = signRequest(query, key, { now: NOW });
+      const response = must(await respond(signed.bytes, transport));
+      const verified = value(verifyResponse(response, key, signed.mac, NOW));
+      const message = parsed(verified.message);
+      equal(message.rcode, RCODE.NOERROR);
+      equal(message.truncated, transport === UDP);
+      equal(message.answers.length, transport === TCP ? 60 : message.answers.length);
+      ok(transport === TCP || response.length <= (edns?.udpSize ?? 512), `${response.length}`);
+    }
   }
 });
 
@@ -264,6 +296,11 @@ function rcodeOf(bytes: Uint8Array): number {
 
 function parsed(bytes: Uint8Array): Message {
   const outcome = parseMessage(bytes);
+  if (!outcome.ok) throw new Error(outcome.error.message);
+  return outcome.value;
+}
+
+function value<T>(outcome: { ok: true; value: T } | { ok: false; error: { message: string } }): T {
   if (!outcome.ok) throw new Error(outcome.error.message);
   return outcome.value;
 }
