@@ -64,7 +64,9 @@ export async function serveFlow(
   // Answers leave whole, one after the other, in whatever order they are ready (RFC 7766 §6.2.1.1).
   let writing: Promise<void> = Promise.resolve();
   const send = (message: Uint8Array) => {
-    writing = writing.then(() => flow.write(frame(message)));
+    // Copied now: what is handed in may be the buffer that all connections share.
+    const framed = frame(message);
+    writing = writing.then(() => flow.write(framed));
     return writing;
   };
 
@@ -105,7 +107,7 @@ export async function serveFlow(
   }
 }
 
-/** One for all connections: it is written and copied into a frame without a wait in between. */
+/** One for all connections: an answer is written into it and copied out by `send` without a wait in between. */
 const ANSWER = new Uint8Array(MAX_MESSAGE_OCTETS);
 
 /** A client that goes away is no event; anything else is a fault of ours and goes to the listener's report. */

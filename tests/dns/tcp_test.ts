@@ -57,6 +57,23 @@ Deno.test("queries sent together are all answered, the quick not waiting for the
   await served;
 });
 
+Deno.test("connections served at the same time get their own answers", async () => {
+  const echo = {
+    answer: (query: Uint8Array, out: Uint8Array) => {
+      out.set(query);
+      return query.length;
+    },
+    respond: () => Promise.resolve(undefined),
+  };
+  const pairs = Array.from({ length: 8 }, () => memoryPair());
+  const served = pairs.map(([, server]) => serveFlow(server, echo));
+  await Promise.all(pairs.map(([client], id) => client.write(frame(queryWith(id)))));
+  const ids = await Promise.all(pairs.map(async ([client]) => messageId(await reader(client)())));
+  deepEqual(ids, [0, 1, 2, 3, 4, 5, 6, 7]);
+  await Promise.all(pairs.map(([client]) => client.end()));
+  await Promise.all(served);
+});
+
 Deno.test("no more queries are taken than may be at work", async () => {
   const [client, server] = memoryPair();
   const waiting: ((answer: Uint8Array | undefined) => void)[] = [];
