@@ -220,7 +220,7 @@ function hire(libc: LibC, socket: BoundSocket, options: UdpOptions) {
 
 /** Sends single datagrams on a worker's socket. */
 function createReplies(libc: LibC, socket: BoundSocket) {
-  const batch = createBatch(1, { query: 0, response: 0xffff }, socket.ipv6);
+  const batch = createBatch(libc, 1, { query: 0, response: 0xffff }, socket.ipv6);
   return {
     /** What the system refuses is lost, as datagrams may be. */
     send(response: Uint8Array, peer: Uint8Array, control: Uint8Array): void {

@@ -41,8 +41,9 @@ export function openLibCAgain(): LibC {
 }
 
 export function errno(libc: LibC): number {
-  const pointer = libc.__errno_location();
-  return pointer === null ? 0 : new Deno.UnsafePointerView(pointer).getInt32();
+  const value = new Int32Array(1);
+  libc.peek(value, libc.__errno_location(), 4n);
+  return value[0];
 }
 
 export const ERRNO = { EINTR: 4, EAGAIN: 11, EACCES: 13, EADDRINUSE: 98, EADDRNOTAVAIL: 99 } as const;
@@ -136,7 +137,7 @@ export interface Batch {
   readonly sendHeaders: Uint32Array<ArrayBuffer>;
   readonly sendVectors: Uint32Array<ArrayBuffer>;
   /** For the send call at an offset. */
-  readonly sendPointers: readonly Deno.PointerObject[];
+  readonly sendPointers: readonly bigint[];
 }
 
 /** Indexes of 32-bit words in a `struct mmsghdr` of 64 octets. */
@@ -149,6 +150,7 @@ export const MSG_DONTWAIT = 0x40;
 export const MSG_WAITFORONE = 0x10000;
 
 export function createBatch(
+  libc: LibC,
   count: number,
   octets: { query: number; response: number },
   ipv6: boolean,
@@ -166,7 +168,7 @@ export function createBatch(
   const receiveVectors = new Uint32Array(count * 4);
   const sendVectors = new Uint32Array(count * 4);
   const at = (buffer: Uint8Array<ArrayBuffer> | Uint32Array<ArrayBuffer>, offset: number) =>
-    Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)) + BigInt(offset);
+    libc.addressOf(buffer, buffer, 0n) + BigInt(offset);
   for (let i = 0; i < count; i++) {
     putPointer(receiveVectors, i * 4, at(queries, i * queryStride));
     receiveVectors[i * 4 + VECTOR_LENGTH] = octets.query;
@@ -190,11 +192,7 @@ export function createBatch(
     receiveHeaders,
     sendHeaders,
     sendVectors,
-    sendPointers: Array.from({ length: count }, (_, i) => {
-      const pointer = Deno.UnsafePointer.create(at(sendHeaders, i * WORD.size * 4));
-      if (pointer === null) throw new RangeError("no pointer to a buffer");
-      return pointer;
-    }),
+    sendPointers: Array.from({ length: count }, (_, i) => at(sendHeaders, i * WORD.size * 4)),
   };
   // The kernel writes through pointers that the collector does not see; what they point at must live as long.
   owned.set(batch, [queries, responses, receiveVectors]);
@@ -243,8 +241,12 @@ const SYMBOLS = {
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
-  sendmmsg: { parameters: ["i32", "pointer", "u32", "i32"], result: "i32" },
-  __errno_location: { parameters: [], result: "pointer" },
+  sendmmsg: { parameters: ["i32", "u64", "u32", "i32"], result: "i32" },
+  __errno_location: { parameters: [], result: "u64" },
+  // `Deno.UnsafePointer` asks for FFI with any library. Copying nothing tells a buffer's address, and copying from an
+  // address reads it, with the permission for libc alone.
+  addressOf: { name: "memcpy", parameters: ["buffer", "buffer", "usize"], result: "u64" },
+  peek: { name: "memcpy", parameters: ["buffer", "u64", "usize"], result: "u64" },
 } as const;
 
 const AF_INET = 2;
