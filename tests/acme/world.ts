@@ -147,7 +147,7 @@ export function fakeClock(start = Date.UTC(2026, 10, 23)): FakeClock {
 
 /** Lets everything that can go on without time go on: promises, and WebCrypto's threads. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 12; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+  for (let turn = 0; turn < 8; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 /** A client whose server is the primary at hand, with its judge between them. */
