@@ -30,6 +30,23 @@ export interface LooseHeap {
 export function looseHeap(objects: string): LooseHeap {
   const unsyncedFiles = new Set<string>();
   const unsyncedFolders = new Set<string>();
+  let syncing = Promise.resolve();
+
+  async function syncNow(): Promise<void> {
+    for (const pending of [unsyncedFiles, unsyncedFolders]) {
+      const paths = [...pending];
+      // Taken out first: what is written meanwhile is put in again, and waits for the next time.
+      pending.clear();
+      try {
+        for (let at = 0; at < paths.length; at += 16) {
+          await Promise.all(paths.slice(at, at + 16).map(syncPath));
+        }
+      } catch (error) {
+        for (const path of paths) pending.add(path);
+        throw ioError("cannot make objects durable", error);
+      }
+    }
+  }
 
   return {
     read: (oid) => readLoose(loosePath(objects, oid), oid),
@@ -73,18 +90,11 @@ export function looseHeap(objects: string): LooseHeap {
       }
     },
 
-    async sync() {
-      for (const pending of [unsyncedFiles, unsyncedFolders]) {
-        const paths = [...pending];
-        try {
-          for (let at = 0; at < paths.length; at += 16) {
-            await Promise.all(paths.slice(at, at + 16).map(syncPath));
-          }
-        } catch (error) {
-          throw ioError("cannot make objects durable", error);
-        }
-        for (const path of paths) pending.delete(path);
-      }
+    sync() {
+      // One after the other: who comes second must not return before what the first took on is durable.
+      const turn = syncing.then(syncNow);
+      syncing = turn.catch(() => {});
+      return turn;
     },
   };
 }

@@ -67,11 +67,12 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
     async receivePack(chunks, limits): Promise<Result<PackSummary, StoreError>> {
       if (!open) return { ok: false, error: new StoreError("io", "the quarantine is closed") };
       const temporary = `${folder}/pack/tmp_pack_${randomSuffix()}`;
+      let name: string | undefined;
       try {
         const pack = await writePack(temporary, chunks, limits, inRepository);
         const received = oidsOf(pack);
         if (pack.count > 0) {
-          const name = `pack-${toHex(pack.checksum)}`;
+          name = `pack-${toHex(pack.checksum)}`;
           await Deno.rename(temporary, `${folder}/pack/${name}.pack`);
           await createFile(`${folder}/pack/${name}.idx`, pack.index, { mode: 0o444, sync: false });
           await arrived.rescan();
@@ -81,6 +82,10 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
         return { ok: true, value: { objects: pack.received, bytes: pack.bytes } };
       } catch (error) {
         await removeIfThere(temporary);
+        if (name !== undefined) {
+          for (const ending of ["idx", "pack"]) await removeIfThere(`${folder}/pack/${name}.${ending}`);
+          await arrived.rescan();
+        }
         if (error instanceof StoreError) return { ok: false, error };
         if (error instanceof Deno.errors.NotCapable || error instanceof TypeError) throw error;
         return { ok: false, error: ioError("cannot take the pack in", error) };

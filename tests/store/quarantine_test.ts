@@ -241,6 +241,29 @@ realTest(
   },
 );
 
+realTest(
+  "a pack that fits what is stored under its ids is taken, twice over",
+  { needs: ["git"] },
+  async ({ dir }) => {
+    await makeHistory(`${dir}/h.git`, { files: 40, commits: 60, changes: 2, lines: 10 });
+    const pack = await gitBytes(
+      `${dir}/h.git`,
+      ["pack-objects", "--stdout", "--revs"],
+      utf8("refs/heads/main\n"),
+    );
+    const repository = await initRepository(`${dir}/z.git`);
+    for (let time = 0; time < 2; time++) {
+      const quarantine = await repository.quarantine();
+      ok((await quarantine.receivePack(async([pack]), limits)).ok);
+      await quarantine.migrate();
+    }
+    equal(await repository.has(await oidOf(`${dir}/h.git`, "main")), true);
+    deepEqual(await leftOver(repository), []);
+    await assertGitAccepts(repository.path);
+    repository.close();
+  },
+);
+
 Deno.test("two contents under one id are refused", () => {
   const oid = parseOid("1".repeat(40)) as Oid;
   const a: GitObject = { kind: "blob", content: utf8("a") };
