@@ -23,7 +23,7 @@ import {
   sshOpener,
 } from "../../../store/mod.ts";
 import type { AdmitPush, Repository } from "../../../store/mod.ts";
-import { realTest } from "../../tools/real.ts";
+import { findProgram, realTest, run } from "../../tools/real.ts";
 import { commits, fsck, gitV, oidOf, workTree } from "./git_server.ts";
 
 for (const version of [0, 2]) {
@@ -103,6 +103,54 @@ realTest("our client fetches over our SSH client", { needs: ["git", "ssh"] }, as
   });
 });
 
+for (const acceptEnv of [true, false]) {
+  const heard = acceptEnv ? "that lets the version through" : "that drops the version";
+  realTest(
+    `our client fetches from an OpenSSH server ${heard}`,
+    { needs: ["git", "sshd", "ssh-keygen"], ignore: Deno.uid() === 0 ? undefined : "sshd needs root" },
+    async ({ dir }) => {
+      const work = await workTree(dir);
+      await commits(work, 3);
+      await withSshd(dir, acceptEnv, async ({ port, identity, hostKey }) => {
+        const registry = createRegistry().with(sshResolver({ identity, hostKeys: [hostKey] }));
+        const open = (path: string) =>
+          sshOpener((endpoint) => connect(registry, endpoint), {
+            user: "root",
+            host: "127.0.0.1",
+            port,
+            path,
+          });
+        const local = await initRepository(`${dir}/local.git`);
+        try {
+          const outcome = await fetchFrom({
+            open: open(`${work}/.git`),
+            repository: local,
+            refPrefixes: ["refs/heads/"],
+            want: (refs) => [...refs.values()],
+            limits: LIMITS,
+          });
+          ok(outcome.ok, outcome.ok ? "" : outcome.error.message);
+          equal(outcome.value.received?.objects, 9);
+          const nowhere = await lsRefs({ open: open(`${dir}/it's nowhere.git`), refPrefixes: [] });
+          ok(!nowhere.ok);
+          match(nowhere.error.message, /it's nowhere\.git' does not appear to be a git repository/);
+        } finally {
+          local.close();
+        }
+        await fsck(`${dir}/local.git`);
+      });
+    },
+  );
+}
+
+const LIMITS = {
+  packBytes: 1 << 20,
+  objectBytes: 1 << 20,
+  objects: 1000,
+  deltaDepth: 50,
+  deltaWork: 1 << 24,
+};
+
 interface Serving {
   readonly url: string;
   readonly env: Record<string, string>;
@@ -148,6 +196,54 @@ async function serving(
     repository.close();
   }
   await fsck(repository.path);
+}
+
+async function withSshd(
+  dir: string,
+  acceptEnv: boolean,
+  use: (
+    server: { readonly port: number; readonly identity: string; readonly hostKey: string },
+  ) => Promise<void>,
+): Promise<void> {
+  const user = generateSshKey("user");
+  await Deno.writeTextFile(`${dir}/authorized_keys`, `${user.publicKey}\n`);
+  await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", `${dir}/host_key`]);
+  const hostKey = (await run("ssh-keygen", ["-lf", `${dir}/host_key.pub`])).stdout.split(" ")[1];
+  await Deno.mkdir("/run/sshd", { recursive: true });
+  const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = free.addr;
+  free.close();
+  const lines = [
+    `ListenAddress 127.0.0.1:${port}`,
+    `HostKey ${dir}/host_key`,
+    `AuthorizedKeysFile ${dir}/authorized_keys`,
+    "PidFile none",
+    "StrictModes no",
+    "UsePAM no",
+    "PasswordAuthentication no",
+    "PermitRootLogin prohibit-password",
+    ...(acceptEnv ? ["AcceptEnv GIT_PROTOCOL"] : []),
+  ];
+  await Deno.writeTextFile(`${dir}/sshd_config`, lines.join("\n") + "\n");
+  const child = new Deno.Command(findProgram("sshd") ?? "sshd", {
+    args: ["-D", "-e", "-f", `${dir}/sshd_config`],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const log = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    for (let output = ""; !output.includes("Server listening");) {
+      const { value, done } = await log.read();
+      if (done) throw new Error(`sshd ended: ${output}`);
+      output += value;
+    }
+    await use({ port, identity: user.privateKey, hostKey });
+  } finally {
+    child.kill("SIGTERM");
+    await log.cancel();
+    await child.status;
+  }
 }
 
 async function runGit(session: SshSession<string>, repository: Repository, admit: AdmitPush): Promise<void> {
