@@ -63,6 +63,8 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
   const sniffed: SniffCache = new Map();
   const listeners = new Set<(changes: readonly ServedChange[]) => void>();
   let served: ServedState = NOTHING_SERVED;
+  /** A ref was found elsewhere than where we left it. */
+  let outOfStep = false;
   /** Why no further change is taken. */
   let ended: ChangeError | undefined;
 
@@ -283,6 +285,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     );
     if (!outcome.ok) {
       log.warn(`nothing changed: ${outcome.error.message}`);
+      outOfStep = true;
       return failure("stale", outcome.error.message);
     }
     if (visible.length > 0) tell(visible.map(servedChange));
@@ -317,7 +320,10 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     try {
       const outcome = await task();
       // Somebody moved a branch in the repository itself: what it holds now is taken up, so that the next change fits.
-      if (!outcome.ok && outcome.error.code === "stale") await takeUpRefs();
+      if (outOfStep) {
+        outOfStep = false;
+        await takeUpRefs();
+      }
       return outcome;
     } catch (error) {
       log.error(`a change failed: ${wordsOf(error)}`);
