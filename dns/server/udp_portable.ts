@@ -58,11 +58,10 @@ export function startPortableUdp(options: UdpOptions): Result<UdpServer, UdpErro
           counters[COUNT.drops]++;
         } else {
           countAnswer(counters, response);
-          await socket.send(response.subarray(0, answered), peer);
+          await reply(socket, response.subarray(0, answered), peer);
         }
       } catch (error) {
         if (stopping) break;
-        counters[COUNT.sendErrors]++;
         if (!told) options.log(`UDP socket: ${error instanceof Error ? error.message : String(error)}`);
         told = true;
         // An error of the socket itself comes at once again; others get their turn.
@@ -70,6 +69,16 @@ export function startPortableUdp(options: UdpOptions): Result<UdpServer, UdpErro
       }
     }
     await Promise.all(under);
+  }
+
+  /** What cannot be sent to one peer (no route, a port that is none) is counted and keeps nobody waiting. */
+  async function reply(socket: Deno.DatagramConn, response: Uint8Array, peer: Deno.Addr): Promise<void> {
+    try {
+      await socket.send(response, peer);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      counters[COUNT.sendErrors]++;
+    }
   }
 
   function answer(query: Uint8Array, response: Uint8Array): number {
@@ -92,7 +101,7 @@ export function startPortableUdp(options: UdpOptions): Result<UdpServer, UdpErro
   ): Promise<void> {
     try {
       const response = await options.slow(query, { address: peer.hostname, port: peer.port });
-      if (response !== undefined && !stopping) await socket.send(response, peer);
+      if (response !== undefined && !stopping) await reply(socket, response, peer);
     } catch (error) {
       options.log(
         `fault while answering a UDP message: ${error instanceof Error ? error.message : String(error)}`,

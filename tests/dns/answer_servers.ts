@@ -63,7 +63,11 @@ export async function ask(
   timeoutMs: number,
 ): Promise<Uint8Array | undefined> {
   const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
-  const timer = setTimeout(() => socket.close(), timeoutMs);
+  let open = true;
+  const timer = setTimeout(() => {
+    open = false;
+    socket.close();
+  }, timeoutMs);
   try {
     await socket.send(query, { transport: "udp", hostname: "127.0.0.1", port });
     const [reply] = await socket.receive(new Uint8Array(65_535));
@@ -75,11 +79,7 @@ export async function ask(
     throw error;
   } finally {
     clearTimeout(timer);
-    try {
-      socket.close();
-    } catch (error) {
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
-    }
+    if (open) socket.close();
   }
 }
 

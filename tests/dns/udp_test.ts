@@ -1,0 +1,201 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { createImageBoard, startUdpServer, type UdpOptions, type UdpServer } from "../../dns/mod.ts";
+import { realTest, run } from "../tools/real.ts";
+import { ask, freePort } from "./answer_servers.ts";
+import { allZones, zoneOf } from "./answer_zones.ts";
+
+for (const ffi of [true, false]) {
+  const way = ffi ? "batched" : "portable";
+
+  realTest(`dig and kdig read our answers (${way})`, { needs: ["dig", "kdig"] }, async () => {
+    await serving({ ffi }, async (server, port) => {
+      equal(server.mode, way);
+      const dig = (...args: string[]) =>
+        run("dig", ["@127.0.0.1", "-p", `${port}`, "+tries=3", "+time=2", "+ignore", "+noidnin", ...args])
+          .then(({ stdout }) => stdout);
+      ok((await dig("multi.example.test", "A", "+short")).includes("192.0.2.5"));
+      ok((await dig("MuLtI.eXample.test", "TXT", "+qr")).includes(`"a b" "c\\"d"`));
+      ok((await dig("nothing.other.test", "A")).includes("status: NXDOMAIN"));
+      ok((await dig("www.elsewhere.test", "A")).includes("status: REFUSED"));
+      ok((await dig("multi.example.test", "+edns=7", "+noednsnegotiation")).includes("status: BADVERS"));
+      ok((await dig("version.bind", "TXT", "CH")).includes("status: REFUSED"));
+      const cut = await dig("big.z.test", "TXT");
+      ok(/flags:[^;]* tc[ ;]/.test(cut), cut);
+      const delegated = await run("kdig", [
+        "@127.0.0.1",
+        "-p",
+        `${port}`,
+        "+norec",
+        "+edns",
+        "www.sub.example.test",
+      ]);
+      ok(
+        /ns\.sub\.example\.test\.\s+3600\s+IN\s+AAAA\s+2001:db8::20/.test(delegated.stdout),
+        delegated.stdout,
+      );
+      const counters = server.counters();
+      equal(counters.queries, counters.answers);
+      equal(counters.truncated, 1);
+      equal(counters.rcodes[3], 1);
+    });
+  });
+
+  Deno.test(`messages for the full machinery are answered by it, whatever it does (${way})`, async () => {
+    const lines: string[] = [];
+    const slow: UdpOptions["slow"] = (query, peer) => {
+      if (query[1] === 2) return Promise.reject(new Error("on purpose"));
+      if (query[1] === 3) return Promise.resolve(undefined);
+      return Promise.resolve(new TextEncoder().encode(`${query.length} ${peer.address}`));
+    };
+    await serving({ ffi, slow, log: (line) => lines.push(line) }, async (server, port) => {
+      const update = (id: number) => Uint8Array.of(0, id, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+      equal(new TextDecoder().decode(await ask(port, update(1), 3000)), "12 127.0.0.1");
+      equal(await ask(port, update(2), 100), undefined);
+      equal(await ask(port, update(3), 100), undefined);
+      equal(server.counters().slow, 3);
+    });
+    ok(lines.some((line) => line.includes("on purpose")));
+  });
+
+  Deno.test(`a port in use is an error that names it (${way})`, async () => {
+    await serving({ ffi }, async (_, port) => {
+      for (const other of [true, false]) {
+        const second = await startUdpServer(options({ ffi: other, listen: [{ host: "127.0.0.1", port }] }));
+        ok(!second.ok);
+        equal(second.error.code, "port-in-use");
+        ok(second.error.message.includes(`127.0.0.1:${port}`));
+      }
+    });
+  });
+
+  Deno.test(`an address that is none is an error (${way})`, async () => {
+    for (const host of ["localhost", "256.0.0.1", "::g"]) {
+      const server = await startUdpServer(options({ ffi, listen: [{ host, port: 0 }] }));
+      equal(server.ok ? "" : server.error.code, "bad-address");
+    }
+    const away = await startUdpServer(options({ ffi, listen: [{ host: "203.0.113.77", port: 0 }] }));
+    equal(away.ok ? "" : away.error.code, "address-not-here");
+  });
+
+  Deno.test(`what was published is answered from the moment publish returns (${way})`, async () => {
+    const board = createImageBoard([numbered(0)]);
+    await serving({ ffi, board, workers: 3 }, async (_, port) => {
+      for (let number = 1; number <= 100; number++) {
+        board.publish([numbered(number)]);
+        const replies = await Promise.all(
+          Array.from({ length: 4 }, () => ask(port, question("n", "test"), 3000)),
+        );
+        for (const reply of replies) {
+          ok(reply);
+          deepEqual([...reply.slice(-4)], [10, 0, 0, number]);
+        }
+      }
+      board.publish([]);
+      equal(((await ask(port, question("n", "test"), 3000)) ?? [])[3] & 15, 5);
+    });
+  });
+
+  Deno.test(`random datagrams do no harm (${way})`, async () => {
+    await serving({ ffi }, async (server, port) => {
+      const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+      for (let i = 0; i < 300; i++) {
+        const noise = crypto.getRandomValues(new Uint8Array(i * 17 % 5000 + 1));
+        await socket.send(noise, { transport: "udp", hostname: "127.0.0.1", port });
+      }
+      socket.close();
+      // A full socket buffer may cost a question, as with any server; the next one is answered.
+      let reply: Uint8Array | undefined;
+      for (let attempt = 0; attempt < 20 && reply === undefined; attempt++) {
+        reply = await ask(port, question("multi", "example", "test"), 500);
+      }
+      equal(reply?.[7], 2);
+      equal(server.counters().faults, 0);
+    });
+  });
+}
+
+Deno.test("a wildcard address answers from the address that was asked, IPv4 and IPv6", async () => {
+  const server = await startUdpServer(options({
+    listen: [{ host: "0.0.0.0", port: 0 }, { host: "::", port: 0 }, { host: "127.0.0.1", port: 0 }],
+    workers: 2,
+  }));
+  ok(server.ok);
+  try {
+    const [four, six] = server.value.addresses;
+    for (
+      const [host, port, local] of [
+        ["127.0.0.1", four.port, "127.0.0.1"],
+        ["127.0.0.77", four.port, "127.0.0.1"],
+        ["::1", six.port, "::1"],
+      ] as const
+    ) {
+      const socket = Deno.listenDatagram({ transport: "udp", hostname: local, port: 0 });
+      for (
+        const query of [
+          question("multi", "example", "test"),
+          Uint8Array.of(0, 9, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+        ]
+      ) {
+        await socket.send(query, { transport: "udp", hostname: host, port });
+        const [, peer] = await socket.receive();
+        equal((peer as Deno.NetAddr).hostname, host);
+        equal((peer as Deno.NetAddr).port, port);
+      }
+      socket.close();
+    }
+  } finally {
+    await server.value.stop();
+  }
+});
+
+Deno.test("without FFI a wildcard address is refused with what to do", async () => {
+  const server = await startUdpServer(
+    options({ ffi: false, listen: [{ host: "0.0.0.0", port: freePort() }] }),
+  );
+  ok(!server.ok);
+  ok(server.error.message.includes("list the addresses"));
+});
+
+Deno.test("stop closes the port, and may be called twice", async () => {
+  const server = await startUdpServer(options({ workers: 2 }));
+  ok(server.ok);
+  await Promise.all([server.value.stop(), server.value.stop()]);
+  const again = await startUdpServer(options({ listen: server.value.addresses }));
+  ok(again.ok);
+  await again.value.stop();
+});
+
+async function serving(
+  change: Partial<UdpOptions>,
+  body: (server: UdpServer, port: number) => Promise<void>,
+): Promise<void> {
+  const server = await startUdpServer(options(change));
+  if (!server.ok) throw new Error(server.error.message);
+  try {
+    await body(server.value, server.value.addresses[0].port);
+  } finally {
+    await server.value.stop();
+  }
+}
+
+function options(change: Partial<UdpOptions>): UdpOptions {
+  const texts = Array.from({ length: 100 }, (_, i) => `big TXT "${String(i).padStart(30, "0")}"\n`).join("");
+  return {
+    listen: [{ host: "127.0.0.1", port: 0 }],
+    workers: 1,
+    board: change.board ??
+      createImageBoard([...allZones(), zoneOf("z.test.", `$TTL 60\n@ SOA a b 1 2 3 4 5\n${texts}`)]),
+    slow: (query) => Promise.resolve(query),
+    log: () => {},
+    ...change,
+  };
+}
+
+function numbered(number: number) {
+  return zoneOf("test.", `$TTL 60\n@ SOA a b ${number} 2 3 4 5\nn A 10.0.0.${number}\n`);
+}
+
+function question(...labels: string[]): Uint8Array {
+  const name = labels.flatMap((label) => [label.length, ...new TextEncoder().encode(label)]);
+  return Uint8Array.of(0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...name, 0, 0, 1, 0, 1);
+}
