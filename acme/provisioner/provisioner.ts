@@ -120,11 +120,21 @@ export function createProvisioner(options: ProvisionerOptions): Provisioner {
       for (const effect of next.effects) {
         outcome = effect.do === "wait"
           ? await waitFor(owner, effect.until, entry)
-          : await slots(() => perform(job, effect));
+          : await slots(() => guarded(job, effect));
       }
       // What was done is kept even when we are to stop; that a stop broke something off says nothing.
       if (outcome === undefined || (stopped.signal.aborted && !isDone(outcome))) return;
       event = outcome;
+    }
+  }
+
+  /** A fault in what was handed in is a failure like others: counted, and tried again by the table. */
+  async function guarded(job: Job, effect: Exclude<Effect, { do: "wait" }>): Promise<Event | undefined> {
+    try {
+      return await perform(job, effect);
+    } catch (error) {
+      const detail = `${effect.do}: ${messageOf(error)}`;
+      return { on: "failed", problem: { type: "bailiwick:fault", detail, status: 0 } };
     }
   }
 

@@ -23,7 +23,7 @@ const OWNER = ownerOf(nameFrom("x.example.test"));
 const quiet = { info: () => {}, warn: () => {} };
 
 realTest(
-  "Pebble issues apex and wildcard, and a host whose request has a common name alone",
+  "Pebble issues apex and wildcard; a finalization that it refuses is told and cleaned up",
   NEEDS,
   async ({ dir }) => {
     await withPebble(dir, async ({ pebble, primary, asked, account }) => {
