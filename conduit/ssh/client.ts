@@ -116,7 +116,12 @@ async function openSsh(config: SshConfig, signal: AbortSignal): Promise<SshFlow>
   const shown: string[] = [];
   const families = new Map(HOST_KEY_FAMILIES);
   while (families.size > 0) {
-    const outcome = await openSession(config, [...families.values()].flat(), signal);
+    const outcome = await openSession(config, [...families.values()].flat(), signal).catch((error) => {
+      // A server without a key of another family ends the handshake; what it has shown is what there is to say.
+      if (shown.length > 0 && error instanceof ConnectError && error.code === "protocol") return undefined;
+      throw error;
+    });
+    if (outcome === undefined) break;
     if (!("wrongKey" in outcome)) return outcome;
     const { algorithm, fingerprint } = outcome.wrongKey;
     shown.push(`${fingerprint} (${algorithm})`);

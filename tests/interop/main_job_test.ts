@@ -67,9 +67,9 @@ realTest("a push that breaks zones is refused with every fault and changes nothi
     await commitAll(clone, "Break things");
     const refused = await git(dir, clone, ["push"], false);
     notEqual(refused.code, 0);
-    match(refused.stderr, /remote: example\.test\.zone:21:7: .*192\.0\.2\.300/);
-    match(refused.stderr, /remote: example\.test\.zone:\d+:\d+: .*CNAME/);
-    match(refused.stderr, /remote: 2\.0\.192\.in-addr\.arpa\.zone:8:\d+: .*PTRR/);
+    match(refused.stderr, /remote: example\.test\.zone:17:7: error: .*192\.0\.2\.300/);
+    match(refused.stderr, /remote: example\.test\.zone:18:1: error: .*CNAME/);
+    match(refused.stderr, /remote: 2\.0\.192\.in-addr\.arpa\.zone:7:4: error: .*PTRR/);
     match(refused.stderr, /\[remote rejected\]/);
     deepEqual(await health(server), before);
     equal(await dig(server.dns, ["+short", "fine.example.test", "A"]), "");
@@ -119,9 +119,15 @@ realTest("a request for names outside the key's scope is REFUSED, nothing is sto
     const outside = await csr(dir, "outside", "web.example.test", ["web.example.test", "mail.example.test"]);
     const keyFile = `${dir}/.bailiwick/keys/tsig/web._update.web.example.test.key`;
     const before = await health(server);
-    const refused = await nsupdate(server, dir, [
-      `add _letsencrypt._tcp.web.example.test 3600 TLSA 3 255 0 ${outside}`,
-    ], keyFile);
+    const refused = await nsupdate(
+      server,
+      dir,
+      [
+        `add _letsencrypt._tcp.web.example.test 3600 TLSA 3 255 0 ${outside}`,
+      ],
+      keyFile,
+      "web.example.test",
+    );
     notEqual(refused.code, 0);
     match(refused.stderr, /REFUSED/);
     deepEqual(await health(server), before);
@@ -129,9 +135,15 @@ realTest("a request for names outside the key's scope is REFUSED, nothing is sto
     match(server.log(), /mail\.example\.test/);
 
     const inside = await csr(dir, "inside", "web.example.test", ["web.example.test"]);
-    const accepted = await nsupdate(server, dir, [
-      `add _letsencrypt._tcp.web.example.test 3600 TLSA 3 255 0 ${inside}`,
-    ], keyFile);
+    const accepted = await nsupdate(
+      server,
+      dir,
+      [
+        `add _letsencrypt._tcp.web.example.test 3600 TLSA 3 255 0 ${inside}`,
+      ],
+      keyFile,
+      "web.example.test",
+    );
     equal(accepted.code, 0, accepted.stderr);
   } finally {
     equal(await server.stop(), 0);
@@ -226,11 +238,17 @@ async function chainInTxtIsTheChain(server: RunningServer, dir: string, host: st
   }
 }
 
-async function nsupdate(server: RunningServer, dir: string, lines: readonly string[], keyFile?: string) {
+async function nsupdate(
+  server: RunningServer,
+  dir: string,
+  lines: readonly string[],
+  keyFile?: string,
+  zone = "example.test",
+) {
   const { host, port } = hostAndPort(server.dns);
   const script = [
     `server ${host} ${port}`,
-    "zone example.test",
+    `zone ${zone}`,
     ...lines.map((line) => `update ${line}`),
     "send",
     "",
