@@ -78,7 +78,9 @@ export function ownerOf(image: ZoneImage, node: number): Name {
 export function rrsetsOf(image: ZoneImage, owner: Name, node: number): RRset[] {
   const first = image.nodes[node * NODE.size + NODE.firstRRset];
   const count = image.nodes[node * NODE.size + NODE.rrsetCount];
-  return Array.from({ length: count }, (_, i) => openRRset(image, owner, first + i));
+  const rrsets: RRset[] = [];
+  for (let i = 0; i < count; i++) rrsets.push(openRRset(image, owner, first + i));
+  return rrsets;
 }
 
 /** An RRset of the image as a value, names in rdata whole again. */
@@ -91,8 +93,9 @@ export function openRRset(image: ZoneImage, owner: Name, rrset: number): RRset {
   const end = image.rrsets[row + RRSET.offset] + image.rrsets[row + RRSET.octets];
   for (let at = image.rrsets[row + RRSET.offset]; at < end;) {
     const length = image.records[at + 10] << 8 | image.records[at + 11];
-    const rdata = image.records.subarray(at + RECORD_HEAD, at + RECORD_HEAD + length);
-    rdatas.push(hasPlaceholder(type, rdata) ? expanded(rdata, image.originWire) : new Uint8Array(rdata));
+    const rdata = new Uint8Array(length);
+    for (let i = 0; i < length; i++) rdata[i] = image.records[at + RECORD_HEAD + i];
+    rdatas.push(hasPlaceholder(type, rdata) ? expanded(rdata, image.originWire) : rdata);
     at += RECORD_HEAD + length;
   }
   return { owner, type, ttl, rdatas };
