@@ -168,8 +168,8 @@ function readConfig(path: string | undefined): Config {
 async function openZones(settings: ServeSettings, dir: DataDir): Promise<Repository> {
   const fresh = !exists(dir.repository);
   const repository = fresh
-    ? await initRepository(dir.repository, { head: "refs/heads/main" })
-    : await openRepository(dir.repository);
+    ? await initRepository(dir.repository, { head: "refs/heads/main", owner: true })
+    : await openRepository(dir.repository, { owner: true });
   if (settings.remote !== undefined) return repository;
   if (await repository.refs.get("refs/heads/main") !== undefined) {
     const named = settings.zonesNamed ? "--zones is ignored" : `the folder ${settings.zones} is not read`;

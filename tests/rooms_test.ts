@@ -13,7 +13,16 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 
 /** Loadable in a browser: no Deno or Node interface, only language, web platform and portable packages. */
-const PORTABLE = ["dns/name.ts", "dns/rr/", "dns/message/", "dns/zonefile/", "store/object/", "store/pack/"];
+const PORTABLE = [
+  "dns/name.ts",
+  "dns/rr/",
+  "dns/message/",
+  "dns/zonefile/",
+  "store/object/",
+  "store/pack/",
+  "store/tree/",
+  "store/protocol/",
+];
 
 const ROOT = new URL("..", import.meta.url);
 
