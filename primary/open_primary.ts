@@ -295,7 +295,8 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
   /** A pusher who is gone is no reason to fail what is served already. */
   async function tellPusher(proposal: PushProposal, lines: readonly string[]): Promise<void> {
     try {
-      for (const line of lines) await proposal.say(`${line}\n`);
+      for (const line of lines.slice(0, MOST_LINES)) await proposal.say(`${line}\n`);
+      if (lines.length > MOST_LINES) await proposal.say(`and ${lines.length - MOST_LINES} more lines\n`);
     } catch (error) {
       log.info(`the pusher is gone: ${wordsOf(error)}`);
     }
@@ -338,6 +339,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       for (const line of await completePending(repository, state)) log.warn(line);
       served = await loadServed({ repository, state, log });
       options.publish(compileAll(served));
+      await takeUpRefs();
     } catch (error) {
       ended = {
         code: "failed",
@@ -440,6 +442,9 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
 }
 
 const COMMITTER = { name: "Bailiwick", email: "bailiwick@localhost" };
+
+/** Lines that one push is answered with. */
+const MOST_LINES = 5000;
 
 /** How far back a lost last good state is looked for. */
 const HISTORY_DEPTH = 1000;

@@ -39,8 +39,8 @@ export interface PreparedChange {
 }
 
 export interface CommitError {
-  readonly code: "stale";
-  /** The ref that is elsewhere than the change took it to be. */
+  /** `stale`: the ref is elsewhere than the change took it to be; `blocked`: it cannot be moved, a lock for instance. */
+  readonly code: "stale" | "blocked";
   readonly ref: string;
   readonly message: string;
 }
@@ -85,7 +85,7 @@ export async function commitChange(
     if (!outcome.ok) {
       await moveBack(repository, moved);
       state.undo(txn);
-      return stale(move);
+      return outcome.error.code === "stale" ? stale(move) : blocked(move, outcome.error.message);
     }
     moved.push(move);
     crashPoint("ref-moved");
@@ -189,4 +189,8 @@ async function moveBack(repository: Repository, moved: readonly RefMove[]): Prom
 function stale(move: RefMove): Result<void, CommitError> {
   const message = `${move.name} is not at ${move.old ?? "nothing"} any more; fetch and try again`;
   return { ok: false, error: { code: "stale", ref: move.name, message } };
+}
+
+function blocked(move: RefMove, message: string): Result<void, CommitError> {
+  return { ok: false, error: { code: "blocked", ref: move.name, message } };
 }

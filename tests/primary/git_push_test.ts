@@ -48,7 +48,7 @@ for (const step of COMMIT_STEPS) {
       await work.write("example.test.zone", zoneText(1, "www A 192.0.2.2"));
       const killed = await work.push("main", step);
       notEqual(killed.code, 0, "a push that was not answered is no success");
-    ok(!killed.stderr.includes("remote rejected"), `the server answered: ${killed.stderr}`);
+      ok(!killed.stderr.includes("remote rejected"), `the server answered: ${killed.stderr}`);
 
       const fixture = await openFixture(dir);
       const happened = step !== "objects-synced";

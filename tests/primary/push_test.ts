@@ -1,4 +1,4 @@
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
 import { nameFrom } from "../../dns/mod.ts";
 import { realTest } from "../tools/real.ts";
 import {
@@ -216,3 +216,58 @@ realTest(
     await fixture.close();
   },
 );
+
+realTest(
+  "keys of _keys files are known once they are pushed, and after a restart",
+  { needs: ["git"] },
+  async ({ dir }) => {
+    const fixture = await openFixture(dir);
+    accepted(
+      await push(fixture, {
+        "_keys": "admin._update. DNSKEY 0 3 163 c2VjcmV0c2VjcmV0\n",
+        "example.test._keys": "client._update.example.test. DNSKEY 0 3 165 c2VjcmV0\n",
+      }),
+    );
+    const keys = (from: typeof fixture) =>
+      from.primary.keys().map((
+        { name, algorithm, secret },
+      ) => [name, algorithm, new TextDecoder().decode(secret)]);
+    const expected = [
+      ["admin._update.", "hmac-sha256", "secretsecret"],
+      ["client._update.example.test.", "hmac-sha512", "secret"],
+    ];
+    deepEqual(keys(fixture), expected);
+    deepEqual(reasons(await push(fixture, { "_keys": "admin._update. 60 A 192.0.2.1\n" })), ["1 fault"]);
+    deepEqual(keys(fixture), expected);
+    await fixture.close();
+    const again = await openFixture(dir);
+    deepEqual(keys(again), expected);
+    await again.close();
+  },
+);
+
+realTest("a ref that cannot be moved voids the change, and the next one goes through", {
+  needs: ["git"],
+}, async ({ dir }) => {
+  const fixture = await openFixture(dir);
+  accepted(
+    await push(fixture, {
+      "example.test.zone": zoneText(1),
+      "_keys": "admin._update. DNSKEY 0 3 163 c2Vj\n",
+    }),
+  );
+  // A folder where git's lock file belongs: the ref cannot be moved.
+  await Deno.mkdir(`${dir}/zones.git/refs/heads/main.lock`);
+  const blocked = await push(fixture, { "example.test.zone": zoneText(1, "www A 192.0.2.1") });
+  notEqual(reasons(blocked)[0], "ok");
+  deepEqual(served(fixture, "example.test.", "www.example.test."), []);
+  deepEqual(serialsOf(fixture), { "example.test.": 1 });
+  deepEqual(fixture.primary.journal(nameFrom("example.test."), 1), []);
+  await Deno.remove(`${dir}/zones.git/refs/heads/main.lock`);
+  accepted(await push(fixture, { "example.test.zone": zoneText(1, "api A 192.0.2.1") }));
+  equal(served(fixture, "example.test.", "api.example.test.").length, 1);
+  equal(fixture.primary.keys().length, 1);
+  equal(fixture.state.pending().length, 0);
+  await assertSound(dir);
+  await fixture.close();
+});
