@@ -271,3 +271,25 @@ realTest("a ref that cannot be moved voids the change, and the next one goes thr
   await assertSound(dir);
   await fixture.close();
 });
+
+realTest(
+  "a read-only primary serves, and takes neither pushes nor updates nor changes",
+  { needs: ["git"] },
+  async ({ dir }) => {
+    const fixture = await openFixture(dir);
+    accepted(await push(fixture, { "example.test.zone": zoneText(1) }));
+    await fixture.close();
+    const reason = "a bundle is served, which is read-only";
+    const bundle = await openFixture(dir, { mode: { kind: "read-only", reason } });
+    deepEqual(serialsOf(bundle), { "example.test.": 1 });
+    deepEqual(reasons(await push(bundle, { "example.test.zone": zoneText(2) })), [reason]);
+    const operation = add("x.example.test. 60 A 192.0.2.1");
+    deepEqual(await update(bundle, "example.test.", operation), {
+      rcode: 5,
+      ede: { code: 18, text: reason },
+    });
+    const change = await bundle.primary.change([operation], { author: "x", message: "x" });
+    ok(!change.ok && change.error.message === reason);
+    await bundle.close();
+  },
+);
