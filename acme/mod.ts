@@ -31,7 +31,7 @@ export type {
   Order,
   Problem,
 } from "./authority/authority.ts";
-export { acmeAuthority, DIRECTORIES } from "./authority/acme.ts";
+export { acmeAuthority } from "./authority/acme.ts";
 export type { Account, AccountStore, AcmeAuthorityOptions } from "./authority/acme.ts";
 export { localAuthority } from "./authority/local.ts";
 export type { LocalAuthorityOptions } from "./authority/local.ts";

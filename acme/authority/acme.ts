@@ -1,5 +1,6 @@
 /** Any ACME directory (RFC 8555) as a `CertificateAuthority`, through acme-client. */
-import acme from "acme-client";
+// The package is loaded when a directory is first spoken to: who needs none starts sooner, and with fewer permissions.
+import type acme from "acme-client";
 import type { Result } from "../../conduit/mod.ts";
 import { fromPem, toPem } from "../x509/pem.ts";
 import type { Authorization, CertificateAuthority, Order, OrderStatus, Problem } from "./authority.ts";
@@ -29,13 +30,7 @@ export interface AcmeAuthorityOptions {
   readonly now: () => number;
 }
 
-export const DIRECTORIES: Readonly<Record<"staging" | "production", string>> = {
-  staging: acme.directory.letsencrypt.staging,
-  production: acme.directory.letsencrypt.production,
-};
-
 export function acmeAuthority(options: AcmeAuthorityOptions): CertificateAuthority {
-  prepareTransport(options.directoryUrl, options.caCertificates, options.now);
   let opening: Promise<acme.Client> | undefined;
 
   /** One account, whoever asks first; a failed attempt is not remembered. */
@@ -116,6 +111,8 @@ export function acmeAuthority(options: AcmeAuthorityOptions): CertificateAuthori
 }
 
 async function openAccount(options: AcmeAuthorityOptions): Promise<acme.Client> {
+  const { default: acme } = await import("acme-client");
+  prepareTransport(acme, options.directoryUrl, options.caCertificates, options.now);
   const kept = await options.account.load();
   const key = kept?.key ?? (await acme.crypto.createPrivateEcdsaKey("P-256")).toString();
   // Kept before it is used: an account whose key is lost cannot be had again.

@@ -6,7 +6,7 @@
  * The package has one HTTP instance for the whole process, so this is set up once; trust in a private root is
  * bound to an origin.
  */
-import acme from "acme-client";
+import type acme from "acme-client";
 import { ACME_ERROR, type Problem } from "./authority.ts";
 
 /** Thrown through acme-client and caught by `attempt` in acme.ts. */
@@ -27,6 +27,7 @@ const clients = new Map<string, Deno.HttpClient>();
 let ready = false;
 
 export function prepareTransport(
+  { axios }: typeof acme,
   directoryUrl: string,
   caCertificates: readonly string[] | undefined,
   now: () => number,
@@ -38,9 +39,9 @@ export function prepareTransport(
   }
   if (ready) return;
   ready = true;
-  acme.axios.interceptors.request.clear();
-  acme.axios.interceptors.response.clear();
-  const { defaults } = acme.axios;
+  axios.interceptors.request.clear();
+  axios.interceptors.response.clear();
+  const { defaults } = axios;
   defaults.adapter = "fetch";
   defaults.timeout = TIMEOUT_MILLISECONDS;
   defaults.maxContentLength = MAX_BODY_OCTETS;
@@ -49,7 +50,7 @@ export function prepareTransport(
   defaults.headers.common["User-Agent"] = "bailiwick/1 (acme-client/5.4.0)";
   defaults.validateStatus = () => true;
   Object.assign(defaults, { env: { ...defaults.env, fetch: fetchWithTrust } });
-  acme.axios.interceptors.response.use((response) => {
+  axios.interceptors.response.use((response) => {
     const retryAfter = instantOf(response.headers["retry-after"], now());
     const body: unknown = response.data;
     if (response.status < 400) {
