@@ -1,4 +1,4 @@
 /** SQLite, with its types: `@types/ssh2` brings those of Node 18, which has none, and they win for the whole program. */
-import type {} from "npm:@types/node@24.10.1";
+import type {} from "node-types";
 
 export { DatabaseSync } from "node:sqlite";

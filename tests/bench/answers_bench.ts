@@ -55,7 +55,7 @@ try {
 }
 
 async function measure(server: RealServer, queries: string) {
-  const before = cpuSeconds(server.pid);
+  const before = await cpuSeconds(server.pid);
   const args = [
     "-c",
     "1",
@@ -70,7 +70,7 @@ async function measure(server: RealServer, queries: string) {
     `${seconds}`,
   ];
   const { stdout } = await run("taskset", args);
-  const cpu = cpuSeconds(server.pid) - before;
+  const cpu = await cpuSeconds(server.pid) - before;
   const figure = (label: string) => Number(new RegExp(`${label}:\\s+([0-9.]+)`).exec(stdout)?.[1] ?? NaN);
   return {
     perCpuSecond: figure("Queries completed") / cpu,
@@ -80,11 +80,13 @@ async function measure(server: RealServer, queries: string) {
 }
 
 /** User and system time of a process and the children it works with (NSD answers in one). */
-function cpuSeconds(pid: number): number {
-  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).replace(/^.*\) /, "").split(" ");
+async function cpuSeconds(pid: number): Promise<number> {
+  // Through `cat`: the runtime itself opens files of /proc only to those who may do everything.
+  const read = async (path: string) => (await run("cat", [`/proc/${pid}/${path}`])).stdout.trim();
+  const fields = (await read("stat")).replace(/^.*\) /, "").split(" ");
   let total = (Number(fields[11]) + Number(fields[12])) / TICKS;
-  const children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
-  if (children !== "") { for (const child of children.split(" ")) total += cpuSeconds(Number(child)); }
+  const children = await read(`task/${pid}/children`);
+  if (children !== "") { for (const child of children.split(" ")) total += await cpuSeconds(Number(child)); }
   return total;
 }
 
