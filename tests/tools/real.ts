@@ -13,10 +13,10 @@ export function realTest(
   Deno.test({
     name,
     ignore: reason !== undefined,
-    fn: async () => {
+    fn: async (test) => {
       const dir = await Deno.makeTempDir({ prefix: "bailiwick-test-" });
       try {
-        await body({ dir });
+        await body({ dir, step: async (title, part) => void await test.step(title, part) });
       } finally {
         await Deno.remove(dir, { recursive: true });
       }
@@ -27,6 +27,8 @@ export function realTest(
 export interface RealContext {
   /** A temporary folder, removed after the test. */
   readonly dir: string;
+  /** A part of the test with a name and an outcome of its own. */
+  readonly step: (title: string, part: () => Promise<void>) => Promise<void>;
 }
 
 export interface RunOutcome {
