@@ -1,6 +1,6 @@
 /** The data directory as the contract lays it out: who may read what, and the keys that a first start makes. */
 import { join } from "node:path";
-import { generateSshKey, type SshKeyPair } from "../conduit/mod.ts";
+import { generateSshKey, publicKeyOf, type SshKeyPair } from "../conduit/mod.ts";
 import { generateTsigKey, nameFrom, printKeyFile } from "../dns/mod.ts";
 import { CliError, sentence } from "./errors.ts";
 
@@ -53,13 +53,15 @@ export function makeFolders(dir: DataDir): void {
 }
 
 /** Makes the keys that are not there: the first pusher's, the admin's for updates. Never overwrites one. */
-export function makeKeys(dir: DataDir): void {
+export async function makeKeys(dir: DataDir): Promise<void> {
   const client = join(dir.keys, "client_ed25519");
-  if (!exists(client)) {
-    const pair = generateSshKey("bailiwick-client");
-    writePrivate(`${client}.pub`, `${pair.publicKey}\n`);
-    writePrivate(client, pair.privateKey);
-    if (!exists(dir.authorizedKeys)) writePrivate(dir.authorizedKeys, `${pair.publicKey}\n`);
+  // The public key last: a start that was killed before it is taken up where it stopped, and a private key that was
+  // moved to where it is used is not made again.
+  if (!exists(`${client}.pub`)) {
+    if (!exists(client)) writePrivate(client, generateSshKey(CLIENT).privateKey);
+    const line = `${await publicLine(client)} ${CLIENT}\n`;
+    if (!exists(dir.authorizedKeys)) writePrivate(dir.authorizedKeys, line);
+    writePrivate(`${client}.pub`, line);
   }
   if (!exists(dir.adminKey)) {
     const key = generateTsigKey(
@@ -98,6 +100,16 @@ export function writePrivate(path: string, content: string): void {
   }
   Deno.renameSync(temporary, path);
 }
+
+/** `ssh-ed25519 AAAA…` of a private key's file. */
+async function publicLine(path: string): Promise<string> {
+  const key = await publicKeyOf(Deno.readTextFileSync(path));
+  if (!key.ok) throw new CliError(`${path} cannot be used: ${key.error}`);
+  return `${key.value.algorithm} ${key.value.blob.toBase64()}`;
+}
+
+/** The comment of the first pusher's key, under which its pushes are logged. */
+const CLIENT = "bailiwick-client";
 
 export function exists(path: string): boolean {
   try {

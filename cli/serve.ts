@@ -23,10 +23,10 @@ import {
   putDatabaseAside,
   seedRepository,
 } from "../primary/mod.ts";
-import { initRepository, openRepository, type Repository } from "../store/mod.ts";
+import { initRepository, type Repository } from "../store/mod.ts";
 import { formatHostPort } from "./address.ts";
 import { type Config, parseConfig } from "./config.ts";
-import { type DataDir, dataDirAt, exists, makeFolders, makeKeys, writePrivate } from "./data_dir.ts";
+import { type DataDir, dataDirAt, makeFolders, makeKeys, writePrivate } from "./data_dir.ts";
 import { CliError, sentence } from "./errors.ts";
 import { lockDataDir } from "./lock.ts";
 import { logOf, startLog } from "./log.ts";
@@ -72,7 +72,7 @@ async function start(settings: ServeSettings, undo: (() => unknown)[]): Promise<
   makeFolders(dir);
   const lock = lockDataDir(dir.root);
   undo.push(() => lock.release());
-  makeKeys(dir);
+  await makeKeys(dir);
   const keys = watchTsigKeys(dir, configuredKeys(settings));
 
   const repository = await openZones(settings, dir);
@@ -166,10 +166,8 @@ function readConfig(path: string | undefined): Config {
 
 /** The embedded repository, made and filled on the first start. */
 async function openZones(settings: ServeSettings, dir: DataDir): Promise<Repository> {
-  const fresh = !exists(dir.repository);
-  const repository = fresh
-    ? await initRepository(dir.repository, { head: "refs/heads/main", owner: true })
-    : await openRepository(dir.repository, { owner: true });
+  // Also where the folder is there: a start that was killed while it made the repository is taken up again.
+  const repository = await initRepository(dir.repository, { head: "refs/heads/main", owner: true });
   if (settings.remote !== undefined) return repository;
   if (await repository.refs.get("refs/heads/main") !== undefined) {
     const named = settings.zonesNamed ? "--zones is ignored" : `the folder ${settings.zones} is not read`;
