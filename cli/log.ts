@@ -1,10 +1,10 @@
-import { configure, getConsoleSink, getLogger, type Logger, type LogRecord } from "@logtape/logtape";
+import { configureSync, getConsoleSink, getLogger, type Logger, type LogRecord } from "@logtape/logtape";
 
 export type LogLevel = "debug" | "info" | "warning" | "error";
 
 /** Sends the program's log to standard error, one line a record: time, level, room, sentence. */
-export async function startLog(level: LogLevel): Promise<void> {
-  await configure({
+export function startLog(level: LogLevel): void {
+  configureSync({
     reset: true,
     sinks: { stderr: (record) => writeLine(formatRecord(record)), meta: getConsoleSink() },
     loggers: [

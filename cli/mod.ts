@@ -85,6 +85,11 @@ function commands(exit: (code: number) => void): Command {
     .option("--data <dir>", "data directory (default .bailiwick)")
     .action(async (flags) => exit((await import("./key.ts")).listKeys(flags)));
 
+  for (const name of ["acme", "plan", "import", "bundle", "status"]) {
+    program.command(name, { hidden: true }).argument("[words...]").allowUnknownOption().action(() => {
+      throw new CliError(`${name} is not in this version`);
+    });
+  }
   return program;
 }
 

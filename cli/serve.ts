@@ -31,6 +31,8 @@ import { CliError, sentence } from "./errors.ts";
 import { lockDataDir } from "./lock.ts";
 import { logOf, startLog } from "./log.ts";
 import { userPath } from "./paths.ts";
+import { probeAddresses } from "./ports.ts";
+import { type LiveSettings, liveSettings, reloader } from "./reload.ts";
 import { startProvisioner } from "./serve_acme.ts";
 import { serveDns } from "./serve_dns.ts";
 import { type GitServer, serveGit } from "./serve_git.ts";
@@ -44,15 +46,15 @@ const log = logOf("serve");
 
 /** Runs until SIGTERM or SIGINT. @throws {CliError} for everything that the user has to mend */
 export async function serve(flags: ServeFlags): Promise<number> {
-  const settings = serveSettings(flags, readConfig(flags.config), {
-    cores: navigator.hardwareConcurrency,
-    path: userPath,
-  });
-  await startLog(settings.logLevel);
+  const read = () =>
+    serveSettings(flags, readConfig(flags.config), { cores: navigator.hardwareConcurrency, path: userPath });
+  const settings = read();
+  startLog(settings.logLevel);
   const stopping = stopSignal();
   const undo: (() => unknown)[] = [];
   try {
-    await start(settings, undo);
+    const apply = await start(settings, undo);
+    Deno.addSignalListener("SIGHUP", reloader(settings, read, apply));
     await stopping;
     log.info("stopping");
     return 0;
@@ -67,13 +69,19 @@ export async function serve(flags: ServeFlags): Promise<number> {
 /** The contract gives 5 s. */
 const STOP_MS = 4500;
 
-async function start(settings: ServeSettings, undo: (() => unknown)[]): Promise<void> {
+/** @returns what takes over settings that can change while serving */
+async function start(
+  settings: ServeSettings,
+  undo: (() => unknown)[],
+): Promise<(live: LiveSettings) => void> {
   const dir = dataDirAt(settings.data);
   makeFolders(dir);
   const lock = lockDataDir(dir.root);
   undo.push(() => lock.release());
+  probeAddresses(settings);
   await makeKeys(dir);
-  const keys = watchTsigKeys(dir, configuredKeys(settings));
+  let live = takeOver(liveSettings(settings));
+  const keys = watchTsigKeys(dir, () => live.keys);
 
   const repository = await openZones(settings, dir);
   undo.push(() => repository.close());
@@ -91,7 +99,7 @@ async function start(settings: ServeSettings, undo: (() => unknown)[]): Promise<
     repository,
     state,
     publish: (changed) => publishChanged(served, board, changed),
-    judge: certificateJudge(settings, () => provisioner),
+    judge: certificateJudge(() => live.provisioners, () => provisioner),
     clock: Date.now,
     log: logOf("primary"),
     mode: settings.remote === undefined
@@ -150,6 +158,18 @@ async function start(settings: ServeSettings, undo: (() => unknown)[]): Promise<
     `zones=${primary.zones().length}`,
   ];
   console.log(`ready ${where.join(" ")}`);
+  return (next) => {
+    live = takeOver(next);
+    startLog(next.logLevel);
+  };
+}
+
+/** The settings that can change, checked. @throws {CliError} for a key or a name that is none */
+function takeOver({ keys, provisioners }: LiveSettings) {
+  return {
+    keys: [...keys].map(([name, key]) => configuredKey(name, key)),
+    provisioners: provisioners.map(keyName),
+  };
 }
 
 function readConfig(path: string | undefined): Config {
@@ -204,30 +224,28 @@ function publishChanged(served: Map<Name, Zone>, board: ImageBoard, changed: rea
 }
 
 /** The policy of certificate requests, as the primary asks for it. */
-function certificateJudge(settings: ServeSettings, provisioner: () => Provisioner | undefined): Judge {
-  const provisioners = settings.acme.kind === "off"
-    ? []
-    : settings.acme.provisioners.map((name) => keyName(name));
-  const judge = createUpdateJudge({
-    provisioners,
-    presented: (owner, rdata) => provisioner()?.presented(owner, rdata) ?? false,
-  });
+function certificateJudge(
+  provisioners: () => readonly Name[],
+  provisioner: () => Provisioner | undefined,
+): Judge {
   return (operations, key, view) => {
     const right = keyRight(key);
     if (right === undefined || !covers(right, "update", right.zone)) {
       return { ok: false, rcode: RCODE.REFUSED, reason: `${key} may not update` };
     }
+    const judge = createUpdateJudge({
+      provisioners: provisioners(),
+      presented: (owner, rdata) => provisioner()?.presented(owner, rdata) ?? false,
+    });
     const verdict = judge(operations, { name: key, right }, (owner, type) => view.rrset(owner, type));
     return verdict.ok ? verdict : { ok: false, rcode: verdict.rcode, reason: verdict.reason };
   };
 }
 
-function configuredKeys(settings: ServeSettings): TsigKey[] {
-  return [...settings.keys].map(([name, { algorithm, secret }]) => {
-    const parsed = parseKeyArgument(`${name}:${algorithm.replace(/^hmac-/i, "")}:${secret}`);
-    if (!parsed.ok) throw new CliError(`keys.${name}: ${parsed.error.message}`);
-    return parsed.value;
-  });
+function configuredKey(name: string, { algorithm, secret }: { algorithm: string; secret: string }): TsigKey {
+  const parsed = parseKeyArgument(`${name}:${algorithm.replace(/^hmac-/i, "")}:${secret}`);
+  if (!parsed.ok) throw new CliError(`keys.${name}: ${parsed.error.message}`);
+  return parsed.value;
 }
 
 function keyName(text: string): Name {

@@ -65,10 +65,14 @@ export function serveSettings(
   config: Config,
   context: { cores: number; path(text: string): string },
 ): ServeSettings {
+  const zones = flags.zones ?? config.zones ?? "zones";
+  if (zones.endsWith(".pack")) {
+    throw new CliError(`--zones: serving a bundle (${zones}) is not in this version`);
+  }
   const dns = flags.dns ?? (config.dns === undefined ? ["127.0.0.1:5300"] : [config.dns].flat());
   return {
     data: context.path(flags.data ?? config.data ?? ".bailiwick"),
-    zones: context.path(flags.zones ?? config.zones ?? "zones"),
+    zones: context.path(zones),
     zonesNamed: flags.zones !== undefined || config.zones !== undefined,
     dns: dns.map((text) => parseHostPort(text, flags.dns === undefined ? "dns" : "--dns")),
     ssh: parseHostPortOrOff(

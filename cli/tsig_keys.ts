@@ -12,14 +12,16 @@ export interface TsigKeys {
  * The keys of a running server: `admin.key` and `key add`'s files win over the configuration's. The folder is looked at
  * on every look-up and read again when it changed, so a key is valid, and a removed one invalid, at once.
  */
-export function watchTsigKeys(dir: DataDir, configured: readonly TsigKey[]): TsigKeys {
+export function watchTsigKeys(dir: DataDir, configured: () => readonly TsigKey[]): TsigKeys {
   let seen = "";
+  let seenConfigured: readonly TsigKey[] = [];
   let keys = new Map<Name, TsigKey>();
   return {
     lookup(name) {
       const stamp = [dir.keys, dir.tsigKeys].map((path) => Deno.statSync(path).mtime?.getTime()).join(" ");
-      if (stamp !== seen) {
-        keys = new Map(configured.map((key) => [key.name, key]));
+      if (stamp !== seen || configured() !== seenConfigured) {
+        seenConfigured = configured();
+        keys = new Map(seenConfigured.map((key) => [key.name, key]));
         for (const key of [...readKeyFile(dir.adminKey), ...readTsigFolder(dir)]) keys.set(key.name, key);
         seen = stamp;
       }

@@ -1,7 +1,7 @@
 /** What bad input gets: one clear line, exit 2, no stack. */
 import { equal, match } from "node:assert/strict";
 import { realTest, run } from "../tools/real.ts";
-import { hostAndPort, runCommand, serverIn, startServer } from "../tools/server.ts";
+import { hostAndPort, runCommand, type RunningServer, serverIn, startServer } from "../tools/server.ts";
 
 const EXAMPLES = new URL("../../zones", import.meta.url).pathname;
 
@@ -56,8 +56,10 @@ realTest("a port in use is named, whichever server wants it", { needs: [] }, asy
   await Deno.mkdir(cwd);
   for (const flag of ["--dns", "--ssh", "--web"]) {
     const outcome = await failedStart(cwd, ["--zones", EXAMPLES, flag, address]);
-    match(outcome.stderr, new RegExp(`bailiwick: .*${address.replaceAll(".", "\\.")}.* in use`));
-    equal(outcome.code, 2);
+    oneLine(
+      outcome,
+      new RegExp(`^bailiwick: cannot listen on ${RegExp.escape(address)}: the port is in use$`),
+    );
   }
 });
 
@@ -112,3 +114,52 @@ realTest("key add writes a key once, list shows it, remove takes it away", { nee
   oneLine(await runCommand(dir, "key", ["add", "web.example.test"]), /_update/);
   oneLine(await runCommand(dir, "key", ["add", "../x._update.a.test"]), /name/);
 });
+
+realTest("what the contract names and this version lacks says so", { needs: [] }, async ({ dir }) => {
+  oneLine(await runCommand(dir, "key", ["../plan"]), /unknown command/);
+  oneLine(
+    await failedStart(dir, ["--zones", "rescue.pack"]),
+    /bundle \(rescue\.pack\) is not in this version/,
+  );
+  const certify = ["a.test", "--server", "127.0.0.1:1", "--key-file", "k", "--out", "o", "--watch"];
+  oneLine(await runCommand(dir, "certify", certify), /--watch is not in this version/);
+});
+
+realTest("SIGHUP takes over keys from the configuration, and a bad configuration changes nothing", {
+  needs: ["nsupdate"],
+}, async ({ dir }) => {
+  const secret = (letter: string) => btoa(letter.repeat(32));
+  const write = (letter: string) =>
+    Deno.writeTextFile(`${dir}/b.toml`, `[keys."ops._update.example.test"]\nsecret = "${secret(letter)}"\n`);
+  await write("a");
+  const server = await serverIn(dir, ["--zones", EXAMPLES, "--config", "b.toml", "--acme", "off"]);
+  const works = async (letter: string) => {
+    const { host, port } = hostAndPort(server.dns);
+    const script =
+      `server ${host} ${port}\nzone example.test\nupdate add _acme-challenge.example.test 60 TXT ${letter}\nsend\n`;
+    const key = `hmac-sha256:ops._update.example.test:${secret(letter)}`;
+    return (await run("nsupdate", ["-y", key], { stdin: script, check: false })).code === 0;
+  };
+  try {
+    equal(await works("a"), true);
+    await write("b");
+    await hangUp(server, /configuration read again/);
+    equal(await works("b"), true);
+    equal(await works("a"), false);
+    await Deno.writeTextFile(`${dir}/b.toml`, "keys = 1");
+    await hangUp(server, /configuration not taken over.*b\.toml: keys/);
+    equal(await works("b"), true);
+  } finally {
+    equal(await server.stop(), 0);
+  }
+});
+
+async function hangUp(server: RunningServer, expected: RegExp): Promise<void> {
+  const before = server.log().length;
+  server.signal("SIGHUP");
+  const deadline = Date.now() + 10_000;
+  while (!expected.test(server.log().slice(before))) {
+    if (Date.now() > deadline) throw new Error(`the log does not say ${expected}:\n${server.log()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

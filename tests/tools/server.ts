@@ -10,6 +10,7 @@ export interface RunningServer {
   readonly pid: number;
   /** Everything on standard error so far. */
   log(): string;
+  signal(signal: Deno.Signal): void;
   /** SIGTERM, and the exit code. */
   stop(): Promise<number>;
   /** SIGKILL. */
@@ -62,6 +63,7 @@ export async function startServer(cwd: string, args: readonly string[] = []): Pr
       ready: first,
       pid: child.pid,
       log: stderr.text,
+      signal: (signal) => child.kill(signal),
       stop: () => finish("SIGTERM"),
       kill: async () => void await finish("SIGKILL"),
     },
