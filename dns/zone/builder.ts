@@ -16,6 +16,7 @@ import {
   type ZoneImage,
 } from "../image/layout.ts";
 import { createNameScan, scanName, spread } from "../image/scan.ts";
+import { uint32 } from "../message/header.ts";
 import { isAtOrBelow, nameFromWire, nameToWire, writeName } from "../name.ts";
 import { canonicalRdata, compareRdata, rdataIsValid } from "../rr/rdata.ts";
 import { RRTYPE, typeName } from "../rr/types.ts";
@@ -321,7 +322,7 @@ const ASTERISK = 0x2a;
 const MAX_HEAP = 0x3fff_ffff;
 const MAX_RECORDS = 0x0400_0000;
 
-/** Types whose rdata the answer algorithm reads; what is malformed must not get there. */
+/** Types whose rdata the answer algorithm or this file reads; what is malformed must not get there. */
 const CHECKED: ReadonlySet<number> = new Set([
   RRTYPE.NS,
   RRTYPE.CNAME,
@@ -330,6 +331,7 @@ const CHECKED: ReadonlySet<number> = new Set([
   RRTYPE.MX,
   RRTYPE.SRV,
   RRTYPE.DNAME,
+  RRTYPE.RRSIG,
   RRTYPE.SVCB,
   RRTYPE.HTTPS,
 ]);
@@ -341,6 +343,11 @@ const SINGLETONS: ReadonlySet<number> = new Set([RRTYPE.CNAME, RRTYPE.DNAME, RRT
 function compressibleFrom(type: number): number {
   if (type === RRTYPE.NS || type === RRTYPE.CNAME || type === RRTYPE.PTR) return 0;
   return type === RRTYPE.MX ? 2 : -1;
+}
+
+/** The Original TTL field of RRSIG data (RFC 4034 §3.1). */
+function originalTtl(rdata: Uint8Array, offset: number): number {
+  return uint32(rdata, offset + 4);
 }
 
 /** The larger array with the content of the smaller. */
@@ -388,7 +395,10 @@ function createPacker(origin: Name, originWire: Uint8Array, rdatas: Uint8Array, 
     },
   };
 
-  function put(type: number, ttl: number, rdata: Uint8Array, offset: number, length: number): void {
+  function put(type: number, setTtl: number, rdata: Uint8Array, offset: number, length: number): void {
+    // Signatures at one name cover RRsets of different TTLs, and each has the TTL of what it covers (RFC 4034 §3), which
+    // is in its own data (§3.1.4).
+    const ttl = type === RRTYPE.RRSIG ? originalTtl(rdata, offset) : setTtl;
     out[at++] = 0xc0;
     out[at++] = 12;
     out[at++] = type >>> 8;

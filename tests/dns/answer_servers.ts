@@ -92,7 +92,7 @@ export function freePort(): number {
 }
 
 function soaQuery(origin: string): Uint8Array {
-  const labels = origin.split(".").slice(0, -1).flatMap((label) => [
+  const labels = origin.split(".").filter((label) => label !== "").flatMap((label) => [
     label.length,
     ...new TextEncoder().encode(label),
   ]);

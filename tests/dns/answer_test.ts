@@ -5,6 +5,7 @@ import fc from "fast-check";
 import {
   answerQuery,
   brokenZone,
+  compileZone,
   createImageSet,
   DROP,
   type ImageSet,
@@ -51,6 +52,37 @@ Deno.test("ANY gets HINFO, a CNAME where there is one, and nothing where there i
   deepEqual(parsed("alias.example.test.", 255).answers?.map(({ type }) => type), ["CNAME"]);
   deepEqual(parsed("tree.example.test.", 255).answers, []);
   deepEqual(parsed("x.wild.example.test.", 255).answers?.map(({ name }) => name), ["x.wild.example.test"]);
+});
+
+Deno.test("signatures asked for are all that the name has, each with the TTL of what it covers (RFC 4034 §3)", () => {
+  const signature = (covered: string, ttl: number) =>
+    `@ 60 RRSIG ${covered} 13 2 ${ttl} 20300101000000 20200101000000 1 z.test. AAAA\n`;
+  const zone = zoneOf(
+    "z.test.",
+    `@ 3600 SOA a b 1 2 3 4 5\n@ 900 NS a.z.test.\n${signature("SOA", 3600)}${signature("NS", 900)}` +
+      "@ 5 NSEC z.test. SOA NS RRSIG NSEC\n",
+  );
+  const images = createImageSet([zone.image]);
+  const answers = (type: number) =>
+    decode(Buffer.from(ask(images, query(nameToWire(nameFrom("z.test.")), type)))).answers ?? [];
+  deepEqual(
+    answers(46).map((record) => record.type === "RRSIG" && [record.ttl, record.data.typeCovered]),
+    [[900, "NS"], [3600, "SOA"]],
+  );
+  equal(answers(47).length, 1);
+  equal(answers(48).length, 0);
+});
+
+Deno.test("a signature cut short makes no zone", () => {
+  const records = [{
+    owner: nameFrom("z.test."),
+    type: 46,
+    class: 1,
+    ttl: 1,
+    rdata: Uint8Array.of(0, 6, 13, 2, 0),
+  }];
+  const zone = compileZone(nameFrom("z.test."), records);
+  equal(zone.ok ? "" : zone.error.code, "bad-rdata");
 });
 
 Deno.test("additional data is that of the targets in the zone's authority", () => {
