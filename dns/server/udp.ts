@@ -35,6 +35,8 @@ export interface UdpOptions {
   readonly log: (line: string) => void;
   /** `false` keeps to the portable server. Default: FFI where it is there and granted. */
   readonly ffi?: boolean;
+  /** The module of the workers' threads; tests put a faulty one here. */
+  readonly workerModule?: URL;
 }
 
 export type SlowPath = (
@@ -164,11 +166,13 @@ function hire(libc: LibC, socket: BoundSocket, options: UdpOptions) {
 
   function start(): void {
     const { seat, leave } = options.board.seat();
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    const born = performance.now();
+    const worker = new Worker(options.workerModule ?? WORKER_MODULE, { type: "module" });
     worker.addEventListener("message", (event: MessageEvent<WorkerReport>) => {
       const report = event.data;
       if (report.kind === "ready") started();
       if (report.kind === "fault") options.log(`fault while answering a UDP query: ${report.message}`);
+      if (report.kind === "failed") replace(report.message);
       if (report.kind === "stopped") {
         leave();
         ended();
@@ -181,16 +185,10 @@ function hire(libc: LibC, socket: BoundSocket, options: UdpOptions) {
         under.add(task);
       }
     });
+    // A module that does not load.
     worker.addEventListener("error", (event) => {
       event.preventDefault();
-      leave();
-      if (Atomics.load(control, CONTROL.stop) !== 0) return ended();
-      // A delay that grows, so that a worker that cannot live does not take the machine with it.
-      const delay = Math.min(100 * 2 ** failures++, 30_000);
-      options.log(
-        `a UDP worker on ${socket.host}:${socket.port} failed (${event.message}), replaced in ${delay} ms`,
-      );
-      setTimeout(() => Atomics.load(control, CONTROL.stop) === 0 ? start() : ended(), delay);
+      replace(event.message);
     });
     worker.postMessage(
       {
@@ -204,6 +202,17 @@ function hire(libc: LibC, socket: BoundSocket, options: UdpOptions) {
       // The port is a Transferable of the runtime, though its type says so of Node's only.
       { transfer: [seat.port as unknown as Transferable] },
     );
+
+    function replace(why: string): void {
+      leave();
+      if (Atomics.load(control, CONTROL.stop) !== 0) return ended();
+      // A delay that grows, so that a worker that cannot live does not take the machine with it; what comes in meanwhile
+      // waits in the socket, which stays open.
+      if (performance.now() - born > LONG_LIFE_MS) failures = 0;
+      const delay = Math.min(100 * 2 ** failures++, 30_000);
+      options.log(`a UDP worker on ${socket.host}:${socket.port} failed (${why}), replaced in ${delay} ms`);
+      setTimeout(() => Atomics.load(control, CONTROL.stop) === 0 ? start() : ended(), delay);
+    }
   }
 
   async function answerSlowly(report: WorkerReport & { kind: "slow" }): Promise<void> {
@@ -234,6 +243,9 @@ function createReplies(libc: LibC, socket: BoundSocket) {
   };
 }
 
+const WORKER_MODULE = new URL("./worker.ts", import.meta.url);
+/** A worker that lived that long had no lasting fault. */
+const LONG_LIFE_MS = 60_000;
 /** How long a worker may take to notice that it should stop. */
 const STOP_LATENCY_MS = 100;
 /** Octets the system should queue for a socket; it grants what its own limit allows. */

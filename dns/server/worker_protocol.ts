@@ -17,6 +17,8 @@ export const CONTROL = { stop: 0, slowPending: 1, size: 2 } as const;
 export type WorkerReport =
   | { readonly kind: "ready" }
   | { readonly kind: "stopped" }
+  /** It has ended though nobody asked it to. */
+  | { readonly kind: "failed"; readonly message: string }
   | {
     readonly kind: "slow";
     readonly query: Uint8Array;

@@ -114,6 +114,87 @@ for (const ffi of [true, false]) {
   });
 }
 
+Deno.test("a fault while answering is SERVFAIL for that query, one line in the log, and nothing for the others", async () => {
+  const lines: string[] = [];
+  await serving({ workerModule: FAULTY_WORKER, log: (line) => lines.push(line) }, async (server, port) => {
+    for (let i = 0; i < 3; i++) {
+      const reply = await ask(port, withId(0xfa17, question("multi", "example", "test")), 3000);
+      deepEqual([...reply ?? []], [0xfa, 0x17, 0x80, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
+      equal((await ask(port, question("multi", "example", "test"), 3000))?.[7], 2);
+    }
+    equal(server.counters().faults, 3);
+    equal(server.counters().rcodes[2], 3);
+  });
+  deepEqual(lines.map((line) => /fault.*a fault on purpose/.test(line)), [true]);
+});
+
+Deno.test("a worker that dies is replaced, what waits in its socket is answered, and publishing goes on", async () => {
+  const lines: string[] = [];
+  const board = createImageBoard([numbered(1)]);
+  await serving({ workerModule: FAULTY_WORKER, board, log: (line) => lines.push(line) }, async (_, port) => {
+    for (let round = 2; round <= 4; round++) {
+      equal(await ask(port, withId(0xdead, question("n", "test")), 20), undefined);
+      board.publish([numbered(round)]);
+      const reply = await ask(port, question("n", "test"), 10_000);
+      deepEqual([...(reply ?? []).slice(-4)], [10, 0, 0, round]);
+    }
+  });
+  equal(lines.filter((line) => /failed .*a death on purpose.*replaced in \d+ ms/.test(line)).length, 3);
+});
+
+Deno.test("a server can be stopped while a worker is being replaced", async () => {
+  await serving({ workerModule: FAULTY_WORKER }, async (_, port) => {
+    equal(await ask(port, withId(0xdead, question("multi", "example", "test")), 50), undefined);
+  });
+});
+
+for (const ffi of [true, false]) {
+  Deno.test(`a query over 4096 octets is an error or answered, never silence (${ffi ? "batched" : "portable"})`, async () => {
+    await serving({ ffi }, async (_, port) => {
+      const long = new Uint8Array(6000);
+      long.set(question("multi", "example", "test"));
+      equal((await ask(port, long, 3000))?.[3], 1);
+      long[2] |= 0x80;
+      equal(await ask(port, long, 50), undefined);
+    });
+  });
+}
+
+Deno.test("a thousand zones, and none", async () => {
+  const zone = (index: number) =>
+    zoneOf(`z${index}.test.`, `@ 60 SOA a b 1 2 3 4 5\nwww 60 A 10.0.${index >> 8}.${index & 255}\n`);
+  const board = createImageBoard();
+  await serving({ board, workers: 2 }, async (_, port) => {
+    equal((await ask(port, question("www", "z1", "test"), 3000))?.[3], 5);
+    board.publish(Array.from({ length: 1000 }, (_, index) => zone(index)));
+    for (let index = 0; index < 1000; index += 37) {
+      const reply = await ask(port, question("www", `z${index}`, "test"), 3000);
+      deepEqual([...(reply ?? []).slice(-4)], [10, 0, index >> 8, index & 255]);
+    }
+    equal((await ask(port, question("www", "z1000", "test"), 3000))?.[3], 5);
+    board.publish([]);
+    equal((await ask(port, question("www", "z1", "test"), 3000))?.[3], 5);
+  });
+});
+
+realTest("publishing under load loses no query", { needs: ["dnsperf"] }, async ({ dir }) => {
+  const queries = `${dir}/queries`;
+  await Deno.writeTextFile(queries, "n.test A\n".repeat(1000));
+  const board = createImageBoard([numbered(0)]);
+  await serving({ board, workers: 1 }, async (server, port) => {
+    let published = 0;
+    const timer = setInterval(() => board.publish([numbered(++published % 250)]), 5);
+    const { stdout } = await run("dnsperf", [
+      ...["-s", "127.0.0.1", "-p", `${port}`, "-d", queries, "-n", "20", "-q", "20", "-t", "5"],
+    ]);
+    clearInterval(timer);
+    ok(published > 0, "nothing was published meanwhile");
+    ok(/Queries completed:\s+20000 \(100\.00%\)/.test(stdout), stdout);
+    ok(/Response codes:\s+NOERROR 20000 \(100\.00%\)/.test(stdout), stdout);
+    equal(server.counters().faults, 0);
+  });
+});
+
 Deno.test("a wildcard address answers from the address that was asked, IPv4 and IPv6", async () => {
   const server = await startUdpServer(options({
     listen: [{ host: "0.0.0.0", port: 0 }, { host: "::", port: 0 }, { host: "127.0.0.1", port: 0 }],
@@ -164,6 +245,14 @@ Deno.test("stop closes the port, and may be called twice", async () => {
   ok(again.ok);
   await again.value.stop();
 });
+
+const FAULTY_WORKER = new URL("./faulty_worker.ts", import.meta.url);
+
+function withId(id: number, query: Uint8Array): Uint8Array {
+  query[0] = id >>> 8;
+  query[1] = id;
+  return query;
+}
 
 async function serving(
   change: Partial<UdpOptions>,
