@@ -10,11 +10,12 @@ import {
   type SshResolverOptions,
   tcpResolver,
 } from "../../conduit/mod.ts";
-import { findProgram, type RealContext, realTest, run } from "../tools/real.ts";
+import { type RealContext, realTest, run } from "../tools/real.ts";
+import { type HostKeyType, SSHD_NEEDS_ROOT, startSshd } from "../tools/sshd.ts";
 import { errorOf, noise, readAll, sha256, text, utf8, valueOf } from "./flows.ts";
-import { blobOf, installKey, listenOn } from "./ssh_parties.ts";
+import { blobOf, listenOn } from "./ssh_parties.ts";
 
-const PROGRAMS = { needs: ["sshd", "ssh-keygen"], ignore: Deno.uid() === 0 ? undefined : "sshd needs root" };
+const PROGRAMS = { needs: ["sshd", "ssh-keygen"], ignore: SSHD_NEEDS_ROOT };
 
 realTest(
   "ssh client: sshd with a pinned key runs the command; output, standard error, status and environment",
@@ -59,8 +60,8 @@ realTest(
   PROGRAMS,
   (context) =>
     withSshd(context, async (server) => {
-      for (const type of ["rsa", "ecdsa", "ed25519"]) {
-        const flow = await server.open("echo hello", { hostKeys: [await server.pin(type)] });
+      for (const type of ["rsa", "ecdsa", "ed25519"] as const) {
+        const flow = await server.open("echo hello", { hostKeys: [server.pin(type)] });
         equal(text(await readAll(flow)), "hello\n");
         flow.close();
       }
@@ -79,7 +80,7 @@ realTest(
         "insecure",
       ]]);
       ok(failure.message.includes(other));
-      for (const type of ["rsa", "ecdsa", "ed25519"]) ok(failure.message.includes(await server.pin(type)));
+      for (const type of ["rsa", "ecdsa", "ed25519"] as const) ok(failure.message.includes(server.pin(type)));
     }),
 );
 
@@ -230,60 +231,23 @@ Deno.test("ssh client: a server that goes away in mid-stream is a reset, never a
 interface RunningSshd {
   readonly port: number;
   /** The fingerprint of a host key, as ssh-keygen prints it. */
-  pin(type: string): Promise<string>;
+  pin(type: HostKeyType): string;
   dial(command: string, options?: DialOptions): ReturnType<typeof connect>;
   open(command: string, options?: DialOptions): Promise<SshFlow>;
 }
 
 type DialOptions = Partial<SshResolverOptions> & { env?: Record<string, string> };
 
-/** An OpenSSH server of its own: keys, configuration and log in the test's folder. */
+/** An OpenSSH server with a host key of each family. */
 async function withSshd({ dir }: RealContext, body: (server: RunningSshd) => Promise<void>): Promise<void> {
-  for (const type of ["rsa", "ecdsa", "ed25519"]) {
-    await run("ssh-keygen", ["-q", "-t", type, "-N", "", "-f", `${dir}/host_${type}`]);
-  }
-  const client = generateSshKey("client");
-  await installKey(`${dir}/id`, client);
-  await Deno.copyFile(`${dir}/id.pub`, `${dir}/authorized_keys`);
-  await Deno.mkdir("/run/sshd", { recursive: true });
-  const port = freePort();
-  await Deno.writeTextFile(
-    `${dir}/sshd_config`,
-    [
-      `ListenAddress 127.0.0.1:${port}`,
-      ...["rsa", "ecdsa", "ed25519"].map((type) => `HostKey ${dir}/host_${type}`),
-      `AuthorizedKeysFile ${dir}/authorized_keys`,
-      "PidFile none",
-      "StrictModes no",
-      "UsePAM no",
-      "PasswordAuthentication no",
-      "PermitRootLogin prohibit-password",
-      "AcceptEnv GIT_PROTOCOL",
-      "",
-    ].join("\n"),
-  );
-  const child = new Deno.Command(findProgram("sshd") ?? "sshd", {
-    args: ["-D", "-e", "-f", `${dir}/sshd_config`],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const log = child.stderr.getReader();
+  const server = await startSshd(dir, { moreHostKeys: ["rsa", "ecdsa"] });
+  const identity = await Deno.readTextFile(server.identity);
+  const { port, pin: pinned } = server;
   try {
-    let output = "";
-    while (!output.includes("Server listening")) {
-      const { value, done } = await log.read();
-      if (done) throw new Error(`sshd ended: ${output}`);
-      output += text(value);
-    }
-    const pin = async (type: string) => {
-      const { stdout } = await run("ssh-keygen", ["-lf", `${dir}/host_${type}.pub`]);
-      return stdout.split(" ")[1];
-    };
-    const pinned = await pin("ed25519");
+    const pin = (type: HostKeyType) => server.pins.get(type) ?? "";
     const dial = (command: string, { env, ...options }: DialOptions = {}) => {
       const resolver = sshResolver({
-        identity: client.privateKey,
+        identity,
         hostKeys: [pinned],
         priority: 1,
         ...options,
@@ -294,19 +258,11 @@ async function withSshd({ dir }: RealContext, body: (server: RunningSshd) => Pro
     };
     await body({ port, pin, dial, open: async (...args) => sshFlow(valueOf(await dial(...args))) });
   } finally {
-    child.kill("SIGTERM");
-    await log.cancel();
-    await child.status;
+    await server.stop();
   }
 }
 
 function sshFlow(flow: Parameters<typeof isSshFlow>[0]): SshFlow {
   if (!isSshFlow(flow)) throw new Error(`${flow.description} is no flow over SSH`);
   return flow;
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  listener.close();
-  return listener.addr.port;
 }

@@ -16,6 +16,7 @@ import { RRTYPE } from "../../dns/rr/types.ts";
 import { serveFlow } from "../../dns/server/tcp.ts";
 import { parseKeyFile, printKeyFile } from "../../dns/tsig/keys.ts";
 import type { Message, TsigKey } from "../../dns/types.ts";
+import { freePort } from "../tools/ports.ts";
 import { findProgram, realTest, run } from "../tools/real.ts";
 import { toyServer } from "./responder_server.ts";
 import { at, ORIGIN, rdataOf, recordOf, toyZone } from "./update_zone.ts";
@@ -259,11 +260,6 @@ async function runningLog(stream: ReadableStream<Uint8Array>): Promise<{ done: P
   })();
   await running.promise;
   return { done };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 function value<T>(outcome: Result<T, { message: string }>): T {

@@ -2,6 +2,7 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { dig } from "../tools/dig.ts";
 import { startPebble } from "../tools/pebble.ts";
+import { freePort } from "../tools/ports.ts";
 import { realTest, run } from "../tools/real.ts";
 import { runCommand, serverIn } from "../tools/server.ts";
 
@@ -65,10 +66,4 @@ async function eventually(ask: () => Promise<string>): Promise<string> {
     if (answer === "" || Date.now() > deadline) return answer;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  listener.close();
-  return listener.addr.port;
 }

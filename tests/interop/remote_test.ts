@@ -47,7 +47,7 @@ realTest(
       equal(await dig(server.dns, ["+short", "b.remote.test", "A"]), "192.0.2.2");
       await eventually(() => Promise.resolve(/cannot|unreachable|refused/i.test(server.log())));
 
-      sshd = await startSshd(dir, sshd.port);
+      sshd = await startSshd(dir, { port: sshd.port });
       await upstream.replace("broken A 1.2.3", "mended A 192.0.2.3");
       await eventually(async () =>
         await dig(server.dns, ["+short", "mended.remote.test", "A"]) === "192.0.2.3"

@@ -2,6 +2,7 @@
  * Pebble, Let's Encrypt's test authority, for tests: started on free ports with certificates made on the spot, asking
  * the DNS server that it is given.
  */
+import { freePorts } from "./ports.ts";
 import { findProgram, run } from "./real.ts";
 
 export interface Pebble {
@@ -126,12 +127,4 @@ async function makeCertificates(dir: string): Promise<void> {
     ...["-CA", `${dir}/pebble-ca.pem`, "-CAkey", `${dir}/pebble-ca.key`, "-CAcreateserial"],
     ...["-extfile", `${dir}/pebble-leaf.ext`],
   ]);
-}
-
-/** Ports that were free a moment ago, all different. */
-function freePorts(count: number): number[] {
-  const listeners = Array.from({ length: count }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
-  const ports = listeners.map((listener) => listener.addr.port);
-  for (const listener of listeners) listener.close();
-  return ports;
 }
