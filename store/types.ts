@@ -20,6 +20,14 @@ export interface ObjectReader {
   has(oid: Oid): Promise<boolean>;
 }
 
+/**
+ * An object as a pack holds it, deflated: with a header before it, it can go into another pack as it is. `size` is that
+ * of the inflated data: the object's content, or the delta against `base`.
+ */
+export type StoredEntry =
+  | { readonly kind: ObjectKind; readonly size: number; readonly deflated: Uint8Array }
+  | { readonly kind: "delta"; readonly base: Oid; readonly size: number; readonly deflated: Uint8Array };
+
 /** A ref to move from one object to another; `undefined` stands for "not there". Compare-and-swap: `old` must hold. */
 export interface RefMove {
   readonly name: string;
@@ -56,6 +64,11 @@ export interface Repository extends ObjectReader {
   sync(): Promise<void>;
   /** A place for what arrives and is not yet trusted; objects in it are seen through its reader alone. */
   quarantine(): Promise<Quarantine>;
+  /**
+   * The object as a pack holds it, verified against the pack's index; `undefined` where no pack known so far has it.
+   * @throws {StoreError} `corrupt`
+   */
+  storedEntry(oid: Oid): StoredEntry | undefined;
   close(): void;
 }
 
@@ -68,6 +81,8 @@ export interface Quarantine extends ObjectReader {
   ): Promise<Result<PackSummary, StoreError>>;
   /** The ids of what arrived. */
   oids(): Iterable<Oid>;
+  /** The kind of an object that arrived, as it was found when it was taken in; `undefined` for any other. */
+  kindOf(oid: Oid): ObjectKind | undefined;
   /** Moves the content into the repository, durably; afterwards the quarantine is empty. */
   migrate(): Promise<void>;
   /** Drops everything. May be called again, and after `migrate`. */
@@ -83,6 +98,12 @@ export interface PackLimits {
   /** Total bytes that delta resolution may produce: the brake on delta bombs. */
   readonly deltaWork: number;
 }
+
+/**
+ * Called often by what goes on for long without waiting for anything: lets others run where it is time for that, and
+ * costs next to nothing where it is not.
+ */
+export type Pause = () => Promise<void>;
 
 export interface PackSummary {
   readonly objects: number;

@@ -2,6 +2,7 @@ import type { GitObject } from "../types.ts";
 import { latin1 } from "./bytes.ts";
 import { isDotGit, isDotGitmodules, printable } from "./entry_name.ts";
 import { isObjectKind } from "./loose.ts";
+import { isPlainTree } from "./plain_tree.ts";
 import { parseOid } from "./oid.ts";
 import { compareEntries, decodeTree } from "./tree.ts";
 import type { TreeEntry } from "./tree.ts";
@@ -34,6 +35,7 @@ function fault(id: string, message: string): FsckFault {
 }
 
 function fsckTree(content: Uint8Array): FsckFault | undefined {
+  if (isPlainTree(content)) return undefined;
   let entries: TreeEntry[];
   try {
     entries = decodeTree(content);

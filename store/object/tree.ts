@@ -1,7 +1,7 @@
-import { StoreError } from "../types.ts";
 import type { Oid } from "../types.ts";
 import { concatBytes, latin1, textOf, utf8 } from "./bytes.ts";
 import { oidFromBytes, oidToBytes } from "./oid.ts";
+import { isGitlinkMode, isTreeMode, scanTree } from "./tree_scan.ts";
 
 /** One entry of a tree, as written. */
 export interface TreeEntry {
@@ -16,15 +16,14 @@ export interface TreeEntry {
 export function decodeTree(content: Uint8Array): TreeEntry[] {
   const entries: TreeEntry[] = [];
   let at = 0;
-  while (at < content.length) {
-    const space = content.indexOf(0x20, at);
-    const end = space < 0 ? -1 : content.indexOf(0, space + 1);
-    if (end < 0 || end + 21 > content.length) throw new StoreError("malformed", "a tree entry is cut short");
-    const mode = latin1(content.subarray(at, Math.min(space, at + 12)));
-    if (!/^[0-7]{1,11}$/.test(mode)) throw new StoreError("malformed", "a tree entry's mode is not octal");
-    entries.push({ mode, name: content.subarray(space + 1, end), oid: oidFromBytes(content, end + 1) });
-    at = end + 21;
-  }
+  scanTree(content, (_, nameAt, nameEnd) => {
+    entries.push({
+      mode: latin1(content.subarray(at, nameAt - 1)),
+      name: content.subarray(nameAt, nameEnd),
+      oid: oidFromBytes(content, nameEnd + 1),
+    });
+    at = nameEnd + 21;
+  });
   return entries;
 }
 
@@ -48,12 +47,12 @@ export function compareEntries(a: TreeEntry, b: TreeEntry): number {
 }
 
 export function isTreeEntry(entry: TreeEntry): boolean {
-  return (parseInt(entry.mode, 8) & 0o170000) === 0o040000;
+  return isTreeMode(parseInt(entry.mode, 8));
 }
 
 /** A link to a commit of another repository (a submodule): its object is not in this one. */
 export function isGitlink(entry: TreeEntry): boolean {
-  return (parseInt(entry.mode, 8) & 0o170000) === 0o160000;
+  return isGitlinkMode(parseInt(entry.mode, 8));
 }
 
 /** The name as text: UTF-8, or one character a byte where it is not that. */

@@ -73,6 +73,8 @@ export interface PackIndex {
   readonly count: number;
   /** Where the object starts in the pack. */
   find(oid: Oid): number | undefined;
+  /** The object's place in the order of ids, by which the others are asked. */
+  rankOf(oid: Oid): number | undefined;
   oidAt(rank: number): Oid;
   offsetAt(rank: number): number;
   crcAt(rank: number): number;
@@ -109,21 +111,26 @@ export function decodePackIndex(bytes: Uint8Array): PackIndex {
     return Number(view.getBigUint64(largeAt + at));
   };
   const wanted = new Uint8Array(20);
+  const rankOf = (oid: Oid) => {
+    writeOid(oid, wanted, 0);
+    const first = wanted[0] ?? 0;
+    let low = fanOut(first - 1);
+    let high = fanOut(first);
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const difference = compareAt(bytes, oidsAt + middle * 20, wanted, 0);
+      if (difference === 0) return middle;
+      if (difference < 0) low = middle + 1;
+      else high = middle;
+    }
+    return undefined;
+  };
   return {
     count,
+    rankOf,
     find(oid) {
-      writeOid(oid, wanted, 0);
-      const first = wanted[0] ?? 0;
-      let low = fanOut(first - 1);
-      let high = fanOut(first);
-      while (low < high) {
-        const middle = (low + high) >>> 1;
-        const difference = compareAt(bytes, oidsAt + middle * 20, wanted, 0);
-        if (difference === 0) return offsetAt(middle);
-        if (difference < 0) low = middle + 1;
-        else high = middle;
-      }
-      return undefined;
+      const rank = rankOf(oid);
+      return rank === undefined ? undefined : offsetAt(rank);
     },
     oidAt: (rank) => oidFromBytes(bytes, oidsAt + rank * 20),
     offsetAt,

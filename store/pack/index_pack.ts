@@ -1,5 +1,5 @@
 import { StoreError } from "../types.ts";
-import type { GitObject, PackLimits } from "../types.ts";
+import type { GitObject, PackLimits, Pause } from "../types.ts";
 import { hashObject } from "../object/hash.ts";
 import type { NewSha1 } from "../object/hash.ts";
 import { concatBytes } from "../object/bytes.ts";
@@ -30,7 +30,8 @@ export interface IndexPackOptions {
   readonly external?: (oid: Uint8Array) => Promise<GitObject | undefined>;
   /** Sees every object of the pack once, in no particular order; throws to refuse the pack. */
   readonly onObject?: (object: GitObject, oid: Uint8Array) => void;
-  readonly pause?: () => Promise<void>;
+  /** Called often; lets others run where it is time for that. */
+  readonly pause?: Pause;
 }
 
 export interface IndexedPack {
@@ -39,6 +40,8 @@ export interface IndexedPack {
   readonly count: number;
   /** 20 bytes an object, in the pack's order. */
   readonly oids: Uint8Array;
+  /** What each object is, in the pack's order: the type that its entry would have undeltified. */
+  readonly types: readonly number[];
   /** The pack's checksum, which also names its files. */
   readonly checksum: Uint8Array;
   /** The index file's bytes. */
@@ -82,6 +85,7 @@ export async function indexPack(
     scanner.push(chunk);
     await storage.append(chunk);
     if (scanner.done) break;
+    await options.pause?.();
   }
   if (scanner.checksum === undefined) {
     throw new StoreError(
@@ -107,7 +111,7 @@ export async function indexPack(
     complete.checksum,
     newSha1,
   );
-  return { received, count: entries.count, oids: entries.oids(), index, ...complete };
+  return { received, count: entries.count, oids: entries.oids(), types: entries.types, index, ...complete };
 
   function readData(entry: number): Uint8Array {
     const offset = entries.offsets[entry] ?? 0;

@@ -3,7 +3,7 @@
  * children left. Hot when a pack is indexed. Benchmark: tests/bench/pack_bench.ts.
  */
 import { StoreError } from "../types.ts";
-import type { GitObject, PackLimits } from "../types.ts";
+import type { GitObject, PackLimits, Pause } from "../types.ts";
 import { latin1 } from "../object/bytes.ts";
 import { applyDelta, deltaSizes } from "./delta.ts";
 import { entryType, kindOfType } from "./entry.ts";
@@ -17,8 +17,7 @@ export interface ResolveOptions {
   readonly onResolved: (entry: number, object: GitObject) => Uint8Array;
   /** An object from outside the pack, by its 20 bytes, which is then appended to it (a thin pack); its new entry. */
   readonly appendBase: (oid: Uint8Array) => Promise<number | undefined>;
-  /** Lets others run; called now and then. */
-  readonly pause: () => Promise<void>;
+  readonly pause: Pause;
 }
 
 /** @throws {StoreError} `malformed` where a base is missing or a delta damaged, `limit` */
@@ -27,6 +26,7 @@ export async function resolveDeltas(entries: PackEntries, options: ResolveOption
   const children = groupChildren(entries);
   let work = 0;
   let paused = 0;
+  let resolved = 0;
   const inPack = entries.count;
 
   for (let entry = 0; entry < inPack; entry++) {
@@ -77,7 +77,8 @@ export async function resolveDeltas(entries: PackEntries, options: ResolveOption
         held += content.length;
         held -= trim(stack, held);
       }
-      if (work - paused > 4_000_000) {
+      // By number for the small, by bytes for the large.
+      if ((++resolved & 63) === 0 || work - paused > 1_000_000) {
         paused = work;
         await pause();
       }

@@ -1,15 +1,19 @@
 import type { Result } from "../../conduit/mod.ts";
 import { StoreError } from "../types.ts";
-import type { ObjectKind, ObjectReader, Oid } from "../types.ts";
+import type { GitObject, ObjectKind, ObjectReader, Oid, Quarantine } from "../types.ts";
 import { objectLinks } from "../object/links.ts";
+import { oidFromBytes } from "../object/oid.ts";
+import { OidSet } from "../object/oid_set.ts";
+import { isGitlinkMode, isTreeMode, scanTree } from "../object/tree_scan.ts";
+import { breather } from "./breather.ts";
 
 /**
- * Whether everything that the new tips lead to is there, walking only through what is not in the repository yet: what is
- * in it is whole by the same rule. Each object is read once, so the walk is bounded by what arrived; `maximum` bounds
- * it also where `inRepository` says no for ever.
+ * Whether everything that the new tips lead to is there, walking only through what arrived or is not in the repository
+ * yet: what is in it is whole by the same rule. Each object is read once, and a blob whose kind was found when it arrived
+ * not at all, so the walk is bounded by what arrived; `maximum` bounds it also where `inRepository` says no for ever.
  */
 export async function checkConnectivity(
-  reader: ObjectReader,
+  reader: ObjectReader & { readonly kindOf?: Quarantine["kindOf"] },
   newTips: Iterable<Oid>,
   inRepository: (oid: Oid) => Promise<boolean>,
   maximum = 10_000_000,
@@ -18,30 +22,54 @@ export async function checkConnectivity(
     ok: false,
     error: new StoreError("connectivity", message),
   });
-  const seen = new Set<Oid>();
-  const queue: { oid: Oid; kind: ObjectKind | undefined; from: Oid | undefined }[] = [];
-  for (const oid of newTips) queue.push({ oid, kind: undefined, from: undefined });
+  const pause = breather();
+  const seen = new OidSet();
+  const queue: Step[] = [];
+  for (const oid of newTips) if (seen.addOid(oid)) queue.push({ oid, kind: undefined, from: undefined });
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
     const { oid, kind, from } = next;
-    if (seen.has(oid)) continue;
-    seen.add(oid);
     if (seen.size > maximum) return failed(`more than ${maximum} objects to check`);
-    if (await inRepository(oid)) continue;
+    await pause();
+    // Asked of what arrived first: that needs no look at the file system.
+    const arrivedAs = reader.kindOf?.(oid);
+    if (arrivedAs === undefined && await inRepository(oid)) continue;
+    const isOther = (found: ObjectKind) =>
+      failed(`object ${oid} is a ${found} where ${from} needs a ${kind}`);
+    if (arrivedAs !== undefined && kind !== undefined && arrivedAs !== kind) return isOther(arrivedAs);
+    if (arrivedAs === "blob") continue;
     const object = await reader.read(oid);
     if (object === undefined) {
       return failed(
         from === undefined ? `object ${oid} is missing` : `${kind} ${oid} is missing, which ${from} needs`,
       );
     }
-    if (kind !== undefined && object.kind !== kind) {
-      return failed(`object ${oid} is a ${object.kind} where ${from} needs a ${kind}`);
-    }
+    if (kind !== undefined && object.kind !== kind) return isOther(object.kind);
     try {
-      for (const link of objectLinks(object)) if (!seen.has(link.oid)) queue.push({ ...link, from: oid });
+      follow(object, oid, seen, queue);
     } catch (error) {
       if (error instanceof StoreError) return failed(`object ${oid} cannot be followed: ${error.message}`);
       throw error;
     }
   }
   return { ok: true, value: undefined };
+}
+
+interface Step {
+  readonly oid: Oid;
+  /** What it must be. */
+  readonly kind: ObjectKind | undefined;
+  readonly from: Oid | undefined;
+}
+
+/** Puts what an object points to in line, each once. */
+function follow(object: GitObject, from: Oid, seen: OidSet, queue: Step[]): void {
+  if (object.kind !== "tree") {
+    for (const { oid, kind } of objectLinks(object)) if (seen.addOid(oid)) queue.push({ oid, kind, from });
+    return;
+  }
+  const { content } = object;
+  scanTree(content, (mode, _, nameEnd) => {
+    if (isGitlinkMode(mode) || !seen.add(content, nameEnd + 1)) return;
+    queue.push({ oid: oidFromBytes(content, nameEnd + 1), kind: isTreeMode(mode) ? "tree" : "blob", from });
+  });
 }

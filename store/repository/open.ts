@@ -65,13 +65,15 @@ export async function openRepository(path: string, options: OpenOptions = {}): P
   if (options.owner === true) await sweep(root, objects);
   const loose = looseHeap(objects);
   const packed = packedHeap(`${objects}/pack`);
-  const has = async (oid: Oid) => await packed.has(oid) || await loose.has(oid) || await packed.has(oid);
+  // Packs again at the end, and only then is their folder looked at: a repack may have moved the object meanwhile.
+  const has = async (oid: Oid) => packed.hasKnown(oid) || await loose.has(oid) || await packed.has(oid);
+  const read = async (oid: Oid) => packed.readKnown(oid) ?? await loose.read(oid) ?? await packed.read(oid);
   return {
     path: root,
     refs: openRefs(root, has),
-    // Packs again at the end: a repack may have moved the object between the first two looks.
-    read: async (oid) => await packed.read(oid) ?? await loose.read(oid) ?? await packed.read(oid),
+    read,
     has,
+    storedEntry: (oid) => packed.entryKnown(oid),
     async write(kind, content) {
       const object = { kind, content };
       const oid = objectOid(kind, content, newSha1);
@@ -81,7 +83,7 @@ export async function openRepository(path: string, options: OpenOptions = {}): P
       return oid;
     },
     sync: () => loose.sync(),
-    quarantine: () => openQuarantine({ objects, loose, packed }),
+    quarantine: () => openQuarantine({ objects, loose, packed, read, has }),
     close: () => packed.close(),
   };
 }

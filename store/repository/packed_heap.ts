@@ -1,22 +1,30 @@
 import { StoreError } from "../types.ts";
-import type { GitObject, Oid } from "../types.ts";
+import type { GitObject, Oid, StoredEntry } from "../types.ts";
 import { hashObject } from "../object/hash.ts";
 import { oidFromBytes } from "../object/oid.ts";
 import { decodePackIndex } from "../pack/index_file.ts";
 import type { PackIndex } from "../pack/index_file.ts";
 import { applyDelta, deltaSizes } from "../pack/delta.ts";
 import { decodeEntryHeader, entryType, kindOfType, longestEntryHeader } from "../pack/entry.ts";
+import type { EntryHeader } from "../pack/entry.ts";
 import { nodeZlib } from "../zlib/node.ts";
 import { ioError, listFolder, readFileIfThere } from "./files.ts";
 import { newSha1 } from "./sha1.ts";
 
-/** The packs of a folder, each found by its index. Packs that come later are noticed after a miss. */
+/**
+ * The packs of a folder, each found by its index. What is asked of the packs known so far costs no look at the folder: to
+ * be tried first, and for many objects; `read` and `has` look for packs that came later when they find nothing.
+ */
 export interface PackedHeap {
   read(oid: Oid): Promise<GitObject | undefined>;
   has(oid: Oid): Promise<boolean>;
-  /** Looks for packs that came or went. */
+  readKnown(oid: Oid): GitObject | undefined;
+  hasKnown(oid: Oid): boolean;
+  /** @throws {StoreError} `corrupt` where the entry's bytes are not those that were indexed */
+  entryKnown(oid: Oid): StoredEntry | undefined;
+  /** Looks for packs that came or went, where any may have. */
+  refresh(): Promise<void>;
   rescan(): Promise<void>;
-  oids(): Iterable<Oid>;
   close(): void;
 }
 
@@ -45,43 +53,47 @@ export function packedHeap(folder: string): PackedHeap {
     scannedAs = stamp;
   }
 
-  /** Whether anything may have changed since the last look. */
+  /** Whether there was anything to look at. */
   async function refresh(): Promise<boolean> {
     if (scannedAs !== undefined && scannedAs === await folderStamp(folder)) return false;
     await rescan();
     return true;
   }
 
-  function find(oid: Oid): { pack: Pack; offset: number } | undefined {
+  function find(oid: Oid): { pack: Pack; rank: number } | undefined {
     for (const pack of packs) {
-      const offset = pack.index.find(oid);
-      if (offset !== undefined) return { pack, offset };
+      const rank = pack.index.rankOf(oid);
+      if (rank !== undefined) return { pack, rank };
     }
     return undefined;
   }
 
-  async function locate(oid: Oid): Promise<{ pack: Pack; offset: number } | undefined> {
-    return find(oid) ?? (await refresh() ? find(oid) : undefined);
+  function hasKnown(oid: Oid): boolean {
+    return find(oid) !== undefined;
+  }
+
+  function readKnown(oid: Oid): GitObject | undefined {
+    const found = find(oid);
+    if (found === undefined) return undefined;
+    const object = found.pack.readAt(found.pack.index.offsetAt(found.rank), oid);
+    if (oidFromBytes(hashObject(object.kind, object.content, newSha1)) !== oid) {
+      throw new StoreError("corrupt", `object ${oid} is damaged in ${found.pack.base}.pack`);
+    }
+    return object;
   }
 
   return {
     rescan,
-    async has(oid) {
-      return await locate(oid) !== undefined;
+    hasKnown,
+    readKnown,
+    has: async (oid) => hasKnown(oid) || (await refresh() && hasKnown(oid)),
+    read: async (oid) => readKnown(oid) ?? (await refresh() ? readKnown(oid) : undefined),
+    entryKnown(oid) {
+      const found = find(oid);
+      return found?.pack.entryAt(found.rank);
     },
-    async read(oid) {
-      const found = await locate(oid);
-      if (found === undefined) return undefined;
-      const object = found.pack.readAt(found.offset, oid);
-      if (oidFromBytes(hashObject(object.kind, object.content, newSha1)) !== oid) {
-        throw new StoreError("corrupt", `object ${oid} is damaged in ${found.pack.base}.pack`);
-      }
-      return object;
-    },
-    *oids() {
-      for (const pack of packs) {
-        for (let rank = 0; rank < pack.index.count; rank++) yield pack.index.oidAt(rank);
-      }
+    async refresh() {
+      await refresh();
     },
     close() {
       for (const pack of packs) pack.close();
@@ -95,6 +107,7 @@ interface Pack {
   readonly base: string;
   readonly index: PackIndex;
   readAt(offset: number, wanted: Oid): GitObject;
+  entryAt(rank: number): StoredEntry;
   close(): void;
 }
 
@@ -121,22 +134,61 @@ async function openPack(folder: string, base: string): Promise<Pack | undefined>
   const damaged = (why: string) => new StoreError("corrupt", `${base}.pack is damaged: ${why}`);
   if (size < 32) throw damaged("it is cut short");
   const offsets = Float64Array.from({ length: index.count }, (_, rank) => index.offsetAt(rank)).sort();
+  let ranks: Uint32Array | undefined;
   const cache = baseCache();
 
-  /** An entry ends where the next begins, so one read of just its bytes is enough. */
-  function entryBytes(offset: number): Uint8Array {
+  /** The place among the entries, in the order of the pack, of the one that starts at `offset`. */
+  function placeOf(offset: number): number {
     let low = 0;
     let high = offsets.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((offsets[middle] ?? 0) <= offset) low = middle + 1;
+      if ((offsets[middle] ?? 0) < offset) low = middle + 1;
       else high = middle;
     }
-    const end = offsets[low] ?? size - 20;
-    if (offsets[low - 1] !== offset || end > size - 20 || end <= offset) {
-      throw damaged(`no entry at ${offset}`);
-    }
+    if (offsets[low] !== offset) throw damaged(`no entry at ${offset}`);
+    return low;
+  }
+
+  /** An entry ends where the next begins, so one read of just its bytes is enough. */
+  function entryBytes(offset: number): Uint8Array {
+    const end = offsets[placeOf(offset) + 1] ?? size - 20;
+    if (end > size - 20 || end <= offset) throw damaged(`no entry at ${offset}`);
     return readExactly(file, offset, end - offset);
+  }
+
+  /** Which object starts at `offset`; the table for that is made when it is first needed. */
+  function oidAtOffset(offset: number): Oid {
+    if (ranks === undefined) {
+      ranks = new Uint32Array(index.count);
+      for (let rank = 0; rank < index.count; rank++) ranks[placeOf(index.offsetAt(rank))] = rank;
+    }
+    return index.oidAt(ranks[placeOf(offset)] ?? 0);
+  }
+
+  function headerOf(bytes: Uint8Array, offset: number): EntryHeader {
+    const header = decodeEntryHeader(bytes, 0, Math.min(bytes.length, longestEntryHeader));
+    if (header === undefined) throw damaged(`the entry at ${offset} is cut short`);
+    if (header.type === entryType.offsetDelta && (header.distance === 0 || header.distance > offset)) {
+      throw damaged(`the delta at ${offset} has no base`);
+    }
+    return header;
+  }
+
+  function entryAt(rank: number): StoredEntry {
+    const offset = index.offsetAt(rank);
+    const bytes = entryBytes(offset);
+    if (nodeZlib.crc32(bytes, 0) !== index.crcAt(rank)) {
+      throw damaged(`the entry at ${offset} is not what was indexed`);
+    }
+    const header = headerOf(bytes, offset);
+    const { type, size } = header;
+    const deflated = bytes.subarray(header.length);
+    if (type < entryType.offsetDelta) return { kind: kindOfType(type), size, deflated };
+    const base = type === entryType.offsetDelta
+      ? oidAtOffset(offset - header.distance)
+      : oidFromBytes(bytes, header.baseAt);
+    return { kind: "delta", base, size, deflated };
   }
 
   function inflateEntry(
@@ -162,8 +214,7 @@ async function openPack(folder: string, base: string): Promise<Pack | undefined>
         object = cache.get(at);
         if (object !== undefined) break;
         const bytes = entryBytes(at);
-        const header = decodeEntryHeader(bytes, 0, Math.min(bytes.length, longestEntryHeader));
-        if (header === undefined) throw damaged(`the entry at ${at} is cut short`);
+        const header = headerOf(bytes, at);
         const data = inflateEntry(bytes, header.length, header.size, at);
         if (header.type < entryType.offsetDelta) {
           object = { kind: kindOfType(header.type), content: data };
@@ -175,7 +226,6 @@ async function openPack(folder: string, base: string): Promise<Pack | undefined>
           throw damaged(`a chain of more than ${deepestChain} deltas at ${offset}`);
         }
         if (header.type === entryType.offsetDelta) {
-          if (header.distance === 0 || header.distance > at) throw damaged(`the delta at ${at} has no base`);
           at -= header.distance;
         } else {
           const base = index.find(oidFromBytes(bytes, header.baseAt));
@@ -200,7 +250,7 @@ async function openPack(folder: string, base: string): Promise<Pack | undefined>
     }
   }
 
-  return { base, index, readAt, close: () => file.close() };
+  return { base, index, readAt, entryAt, close: () => file.close() };
 }
 
 /** Reads at a place of the file. The position is the file's own, so nothing may wait between the two steps. */

@@ -5,9 +5,13 @@ import { fsckObject } from "../object/fsck.ts";
 import { objectLinks } from "../object/links.ts";
 import { oidFromBytes } from "../object/oid.ts";
 import { toHex } from "../object/oid.ts";
+import { kindOfType } from "../pack/entry.ts";
+import { decodePackIndex } from "../pack/index_file.ts";
+import type { PackIndex } from "../pack/index_file.ts";
 import { indexPack } from "../pack/index_pack.ts";
 import type { IndexedPack, PackStorage } from "../pack/index_pack.ts";
 import { nodeZlib } from "../zlib/node.ts";
+import { breather } from "./breather.ts";
 import { createFile, ioError, randomSuffix, removeIfThere, syncPath } from "./files.ts";
 import { refuseCollision } from "./loose_heap.ts";
 import type { LooseHeap } from "./loose_heap.ts";
@@ -25,6 +29,18 @@ export interface Heaps {
   readonly objects: string;
   readonly loose: LooseHeap;
   readonly packed: PackedHeap;
+  /** Of both, whatever is repacked meanwhile. */
+  readonly read: (oid: Oid) => Promise<GitObject | undefined>;
+  readonly has: (oid: Oid) => Promise<boolean>;
+}
+
+interface ArrivedPack {
+  readonly name: string;
+  /** By the object's place among the ids as sorted: its kind, or 0 for a base that was added to a thin pack. */
+  readonly types: Uint8Array;
+  readonly index: PackIndex;
+  readonly received: readonly Oid[];
+  readonly count: number;
 }
 
 export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
@@ -35,11 +51,8 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
     throw ioError("cannot make a quarantine", error);
   }
   const arrived = packedHeap(`${folder}/pack`);
-  const packs: { readonly name: string; readonly received: readonly Oid[]; readonly count: number }[] = [];
+  const packs: ArrivedPack[] = [];
   let open = true;
-
-  const inRepository = async (oid: Oid): Promise<GitObject | undefined> =>
-    await heaps.packed.read(oid) ?? await heaps.loose.read(oid);
 
   async function discard(): Promise<void> {
     if (!open) return;
@@ -55,13 +68,20 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
 
   return {
     async read(oid) {
-      return (open ? await arrived.read(oid) : undefined) ?? await inRepository(oid);
+      return (open ? arrived.readKnown(oid) : undefined) ?? await heaps.read(oid);
     },
     async has(oid) {
-      return (open && await arrived.has(oid)) || await heaps.packed.has(oid) || await heaps.loose.has(oid);
+      return (open && arrived.hasKnown(oid)) || await heaps.has(oid);
     },
     *oids() {
       for (const pack of packs) yield* pack.received;
+    },
+    kindOf(oid) {
+      for (const { index, types } of packs) {
+        const type = types[index.rankOf(oid) ?? types.length] ?? 0;
+        if (type !== 0) return kindOfType(type);
+      }
+      return undefined;
     },
 
     async receivePack(chunks, limits): Promise<Result<PackSummary, StoreError>> {
@@ -69,7 +89,7 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
       const temporary = `${folder}/pack/tmp_pack_${randomSuffix()}`;
       let name: string | undefined;
       try {
-        const pack = await writePack(temporary, chunks, limits, inRepository);
+        const pack = await writePack(temporary, chunks, limits, heaps.read);
         const received = oidsOf(pack);
         if (pack.count > 0) {
           name = `pack-${toHex(pack.checksum)}`;
@@ -77,7 +97,7 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
           await createFile(`${folder}/pack/${name}.idx`, pack.index, { mode: 0o444, sync: false });
           await arrived.rescan();
           await refuseCollisions(received, arrived, heaps);
-          packs.push({ name, received, count: pack.count });
+          packs.push(arrivedPack(name, pack, received));
         }
         return { ok: true, value: { objects: pack.received, bytes: pack.bytes } };
       } catch (error) {
@@ -129,7 +149,7 @@ async function writePack(
         throw new StoreError("fsck", `${object.kind} ${oidFromBytes(oid)}: ${fault.id}: ${fault.message}`);
       }
     },
-    pause: () => new Promise((resolve) => setTimeout(resolve, 0)),
+    pause: breather(),
   });
 }
 
@@ -158,18 +178,36 @@ function oidsOf(pack: IndexedPack): Oid[] {
   return Array.from({ length: pack.received }, (_, i) => oidFromBytes(pack.oids, i * 20));
 }
 
+function arrivedPack(name: string, pack: IndexedPack, received: readonly Oid[]): ArrivedPack {
+  const index = decodePackIndex(pack.index);
+  const types = new Uint8Array(index.count);
+  received.forEach((oid, entry) => {
+    const rank = index.rankOf(oid);
+    if (rank !== undefined) types[rank] = pack.types[entry] ?? 0;
+  });
+  return { name, types, index, received, count: pack.count };
+}
+
 /** Two contents of one id: the newcomer is refused, whoever made it. */
 async function refuseCollisions(received: readonly Oid[], arrived: PackedHeap, heaps: Heaps): Promise<void> {
-  // For many objects one listing of the loose ones costs less than a look for each.
-  const listed = received.length >= unpackLimit
-    ? new Set(await Array.fromAsync(heaps.loose.list()))
-    : undefined;
+  const pause = breather();
+  const compare = async (oid: Oid) => {
+    const present = await heaps.read(oid);
+    const object = present === undefined ? undefined : arrived.readKnown(oid);
+    if (present !== undefined && object !== undefined) refuseCollision(oid, present, object);
+  };
+  if (received.length < unpackLimit) {
+    for (const oid of received) await compare(oid);
+    return;
+  }
+  // For many objects one listing of the loose ones and one of the packs cost less than a look for each. In this order:
+  // what a repack moves meanwhile is then seen in at least one of them.
+  const listed = new Set<Oid>();
+  for await (const oid of heaps.loose.list()) listed.add(oid);
+  await heaps.packed.refresh();
   for (const oid of received) {
-    const present = await heaps.packed.read(oid) ??
-      (listed === undefined || listed.has(oid) ? await heaps.loose.read(oid) : undefined);
-    if (present === undefined) continue;
-    const object = await arrived.read(oid);
-    if (object !== undefined) refuseCollision(oid, present, object);
+    if (listed.has(oid) || heaps.packed.hasKnown(oid)) await compare(oid);
+    await pause();
   }
 }
 
@@ -178,7 +216,7 @@ async function unpack(received: readonly Oid[], arrived: PackedHeap, loose: Loos
   const left = new Set(received);
   const write = async (oid: Oid): Promise<void> => {
     if (!left.delete(oid)) return;
-    const object = await arrived.read(oid);
+    const object = arrived.readKnown(oid);
     if (object === undefined) throw new StoreError("corrupt", `object ${oid} is gone from its quarantine`);
     // No deeper than there are objects, which are fewer than `unpackLimit`.
     for (const link of objectLinks(object)) await write(link.oid);

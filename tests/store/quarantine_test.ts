@@ -18,7 +18,7 @@ import {
 } from "../../store/mod.ts";
 import type { GitObject, Oid, PackLimits, Repository } from "../../store/mod.ts";
 import { refuseCollision } from "../../store/repository/loose_heap.ts";
-import { realTest, run } from "../tools/real.ts";
+import { realTest } from "../tools/real.ts";
 import { assertGitAccepts, git, gitBytes } from "./git_fixture.ts";
 import { async, inChunks, makeHistory } from "./pack_fixture.ts";
 
@@ -296,6 +296,13 @@ async function packName(repository: Repository): Promise<string> {
 
 /** Quarantines and temporary files that should be gone. */
 async function leftOver(repository: Repository): Promise<string[]> {
-  const { stdout } = await run("find", [`${repository.path}/objects`, "-name", "tmp*"]);
-  return stdout.split("\n").filter((line) => line !== "");
+  const found: string[] = [];
+  const look = async (folder: string) => {
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      if (name.startsWith("tmp")) found.push(`${folder}/${name}`);
+      else if (isDirectory) await look(`${folder}/${name}`);
+    }
+  };
+  await look(`${repository.path}/objects`);
+  return found;
 }

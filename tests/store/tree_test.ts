@@ -44,13 +44,8 @@ realTest("edits of paths become the tree that git's own index gives", { needs: [
   ok((await repository.refs.move({ name: "refs/heads/main", old: undefined, new: commit })).ok);
   await run("git", ["clone", "-q", repository.path, `${dir}/copy`]);
   // `git add` of the same files must give the same tree.
-  await run("git", ["init", "-q", `${dir}/other`]);
-  await run("cp", [
-    "-r",
-    ...["a", "a.b", "a-b", "zones"].map((name) => `${dir}/copy/${name}`),
-    `${dir}/other/`,
-  ]);
-  await git(`${dir}/other`, "add", ".");
+  await run("git", ["clone", "-q", "--no-checkout", repository.path, `${dir}/other`]);
+  await git(`${dir}/other`, "--work-tree", `${dir}/copy`, "add", ".");
   equal((await git(`${dir}/other`, "write-tree")).trim(), first);
   deepEqual(
     (await listFiles(repository, commit)).map((file) => file.path),
