@@ -37,7 +37,7 @@ import type {
   UpdateRequest,
   ZoneStatus,
 } from "./primary.ts";
-import { commitChange, completePending, type PreparedChange } from "./transaction/commit.ts";
+import { commitChange, completePending, type PreparedChange, takeBackPending } from "./transaction/commit.ts";
 import { MACHINE, MAIN } from "./transaction/branches.ts";
 import { readMachineLayer, writeMachineCommit } from "./transaction/machine_layer.ts";
 import { firstParent, treeFiles } from "./transaction/objects.ts";
@@ -65,6 +65,8 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
   let served: ServedState = NOTHING_SERVED;
   /** A ref was found elsewhere than where we left it. */
   let outOfStep = false;
+  /** A change was left half made by a fault of disk or database, and is to be taken back before the next. */
+  let halfMade = false;
   /** Why no further change is taken. */
   let ended: ChangeError | undefined;
 
@@ -280,7 +282,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       },
     };
     const outcome = await commitChange(
-      { repository, state, person, crashPoint: options.crashPoint ?? (() => {}) },
+      { repository, state, person, log, crashPoint: options.crashPoint ?? (() => {}) },
       prepared,
     );
     if (!outcome.ok) {
@@ -313,12 +315,13 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
   }
 
   /**
-   * Turns what disk and database throw into an answer. A change that failed half way is durable or never happened;
-   * which, the pending moves tell, and they are completed or voided before anything else is done.
+   * Turns what disk and database throw into an answer. A change that failed half way is taken back before anything
+   * else is done; as long as the disk does not let it, no other change is begun.
    */
   async function guarded<T>(task: () => Promise<Result<T, ChangeError>>): Promise<Result<T, ChangeError>> {
     if (ended !== undefined) return { ok: false, error: ended };
     try {
+      if (halfMade) await recover();
       const outcome = await task();
       // Somebody moved a branch in the repository itself: what it holds now is taken up, so that the next change fits.
       if (outOfStep) {
@@ -328,26 +331,22 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       return outcome;
     } catch (error) {
       log.error(`a change failed: ${wordsOf(error)}`);
-      await recover();
+      if (!halfMade) {
+        await recover().catch((again) => log.error(`it cannot be taken back yet: ${wordsOf(again)}`));
+      }
       return failure("failed", "the server could not make the change durable; its log says why");
     }
   }
 
   async function recover(): Promise<void> {
-    try {
-      if (state.pending().length === 0) return;
-      for (const line of await completePending(repository, state)) log.warn(line);
+    halfMade = true;
+    if (state.pending().length > 0) {
+      for (const line of await takeBackPending(repository, state)) log.warn(line);
       served = await loadServed({ repository, state, log });
       options.publish(compileAll(served));
       await takeUpRefs();
-    } catch (error) {
-      ended = {
-        code: "failed",
-        message:
-          "the server cannot write its state; it serves what it served and takes no changes until restarted",
-      };
-      log.error(`${ended.message}: ${wordsOf(error)}`);
     }
+    halfMade = false;
   }
 
   async function guardedPush(proposal: PushProposal, pusher: string): Promise<PushReply> {

@@ -1,6 +1,13 @@
 import type { Result } from "../../conduit/mod.ts";
 import type { Name } from "../../dns/mod.ts";
-import type { Person, RefMove, Repository } from "../../store/mod.ts";
+import {
+  type Person,
+  type RefMove,
+  type RefMoveError,
+  type Repository,
+  StoreError,
+} from "../../store/mod.ts";
+import type { Log } from "../primary.ts";
 import { SERIALS_REF, writeSerialNotes } from "../state/serial_notes.ts";
 import type { State, StateChange, ZoneRow } from "../state/state.ts";
 import type { ServedState } from "./served_state.ts";
@@ -22,6 +29,7 @@ export interface CommitContext {
   readonly repository: Repository;
   readonly state: State;
   readonly person: () => Person;
+  readonly log: Log;
   /** Called as each step is reached. It throws to stand for the death of the process. */
   readonly crashPoint: (step: CommitStep) => void;
 }
@@ -79,19 +87,16 @@ export async function commitChange(
   const txn = state.commit(stateChange(change, moves));
   crashPoint("committed");
 
-  const moved: RefMove[] = [];
   for (const move of moves) {
-    const outcome = await refs.move(move);
+    const outcome = await tryMove(repository, move);
     if (!outcome.ok) {
-      await moveBack(repository, moved);
-      state.undo(txn);
+      await takeBack(repository, state, txn, moves);
       return outcome.error.code === "stale" ? stale(move) : blocked(move, outcome.error.message);
     }
-    moved.push(move);
     crashPoint("ref-moved");
   }
   crashPoint("refs-moved");
-  state.settle(txn);
+  settle(context, txn);
   crashPoint("settled");
   change.publish();
   crashPoint("published");
@@ -132,6 +137,63 @@ export async function completePending(repository: Repository, state: State): Pro
     }
   }
   return lines;
+}
+
+/**
+ * Takes back the changes whose makers were told that they failed, and that a fault of disk or database left half made.
+ * Gives one line a change for the log. @throws while the fault lasts
+ */
+export async function takeBackPending(repository: Repository, state: State): Promise<string[]> {
+  const lines: string[] = [];
+  for (const { txn, moves } of state.pending()) {
+    const undone = await someMissing(repository, moves);
+    if (undone) await takeBack(repository, state, txn, moves);
+    else state.settle(txn);
+    const names = moves.map((move) => move.name).join(", ");
+    lines.push(`${undone ? "took back" : "found complete"} the change that failed: ${names}`);
+  }
+  return lines;
+}
+
+async function someMissing(repository: Repository, moves: readonly RefMove[]): Promise<boolean> {
+  for (const move of moves) if (await repository.refs.get(move.name) !== move.new) return true;
+  return false;
+}
+
+/** The change never happened: its refs where they were, its rows as they were. */
+async function takeBack(
+  repository: Repository,
+  state: State,
+  txn: number,
+  moves: readonly RefMove[],
+): Promise<void> {
+  const moved: RefMove[] = [];
+  for (const move of moves) if (await repository.refs.get(move.name) === move.new) moved.push(move);
+  await moveBack(repository, moved);
+  state.undo(txn);
+}
+
+/** A fault of the disk is an answer like any other: the change can still be taken back. */
+async function tryMove(repository: Repository, move: RefMove): Promise<Result<void, RefMoveError>> {
+  try {
+    return await repository.refs.move(move);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return { ok: false, error: { code: "locked", name: move.name, message: error.message } };
+  }
+}
+
+/** A pending row that stays leads to moves that are found done, and the next commit clears it: no reason to fail. */
+function settle({ state, log }: CommitContext, txn: number): void {
+  try {
+    state.settle(txn);
+  } catch (error) {
+    log.warn(`a change is durable, but is still noted as under way: ${wordsOf(error)}`);
+  }
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** What the database is told of a change. */
