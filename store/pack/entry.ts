@@ -61,16 +61,31 @@ export function decodeEntryHeader(bytes: Uint8Array, at: number, end: number): E
 
 /** The header of an undeltified entry. */
 export function encodeEntryHeader(kind: ObjectKind, size: number): Uint8Array {
+  return Uint8Array.from(typeAndSize(entryType[kind], size));
+}
+
+/** The header of a delta of `size` bytes: its base by the distance to where that starts, or by the 20 bytes of its id. */
+export function encodeDeltaHeader(size: number, base: number | Uint8Array): Uint8Array {
+  if (typeof base !== "number") return Uint8Array.from([...typeAndSize(entryType.refDelta, size), ...base]);
+  // Seven bits a byte, the last ones first, and one taken off for every byte that goes on (gitformat-pack).
+  const distance = [base % 128];
+  for (let rest = Math.floor(base / 128); rest > 0; rest = Math.floor(rest / 128)) {
+    distance.unshift(0x80 | (--rest % 128));
+  }
+  return Uint8Array.from([...typeAndSize(entryType.offsetDelta, size), ...distance]);
+}
+
+function typeAndSize(type: number, size: number): number[] {
   const bytes: number[] = [];
   let rest = Math.floor(size / 16);
-  let byte = (entryType[kind] << 4) | (size % 16);
+  let byte = (type << 4) | (size % 16);
   while (rest > 0) {
     bytes.push(byte | 0x80);
     byte = rest % 128;
     rest = Math.floor(rest / 128);
   }
   bytes.push(byte);
-  return Uint8Array.from(bytes);
+  return bytes;
 }
 
 export function kindOfType(type: number): ObjectKind {

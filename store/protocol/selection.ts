@@ -1,6 +1,8 @@
 /** What to send: everything that the wants reach, less what the other side is known to have. */
-import { decodeTree, isGitlink, isTreeEntry } from "../object/tree.ts";
-import type { ObjectReader, Oid } from "../types.ts";
+import { oidFromBytes } from "../object/oid.ts";
+import { OidSet } from "../object/oid_set.ts";
+import { isGitlinkMode, isTreeMode, scanTree } from "../object/tree_scan.ts";
+import type { ObjectReader, Oid, Pause } from "../types.ts";
 import { StoreError } from "../types.ts";
 import { type CommitGraph, type CommitNode, DateQueue } from "./commit_graph.ts";
 
@@ -12,6 +14,7 @@ export interface SelectionRequest {
   readonly common: Iterable<Oid>;
   /** Tips of tags to add where what they name is sent (`include-tag`). */
   readonly tags?: Iterable<Oid> | undefined;
+  readonly pause?: Pause | undefined;
 }
 
 /**
@@ -21,8 +24,8 @@ export interface SelectionRequest {
  */
 export async function selectObjects(request: SelectionRequest): Promise<Oid[]> {
   const { reader, graph } = request;
-  const known = new Set<Oid>();
-  const chosen = new Set<Oid>();
+  const known = new OidSet();
+  const chosen = new OidSet();
   const commits = new CommitWalk(graph);
   const tags: Oid[] = [];
   const roots: Oid[] = [];
@@ -31,7 +34,7 @@ export async function selectObjects(request: SelectionRequest): Promise<Oid[]> {
   for (const oid of request.common) {
     const peeled = await graph.peel(oid);
     if (peeled === undefined) continue;
-    for (const tag of peeled.tags) known.add(tag);
+    for (const tag of peeled.tags) known.addOid(tag);
     if (peeled.kind === "commit") {
       await commits.exclude(peeled.oid);
       knownTrees.add((await graph.require(peeled.oid)).tree);
@@ -46,22 +49,23 @@ export async function selectObjects(request: SelectionRequest): Promise<Oid[]> {
   }
 
   const { sent, border } = await commits.run();
-  for (const commit of sent) chosen.add(commit.oid);
-  for (const tag of tags) if (!known.has(tag)) chosen.add(tag);
+  for (const commit of sent) chosen.addOid(commit.oid);
+  for (const tag of tags) if (!known.hasOid(tag)) chosen.addOid(tag);
   for (const oid of request.tags ?? []) {
     const peeled = await graph.peel(oid);
-    if (peeled !== undefined && chosen.has(peeled.oid)) {
-      for (const tag of peeled.tags) if (!known.has(tag)) chosen.add(tag);
+    if (peeled !== undefined && chosen.hasOid(peeled.oid)) {
+      for (const tag of peeled.tags) if (!known.hasOid(tag)) chosen.addOid(tag);
     }
   }
 
   if (sent.length > 0 || roots.length > 0) {
     for (const commit of border) knownTrees.add(commit.tree);
-    for (const tree of knownTrees) await walkTree(reader, tree, known);
-    for (const commit of sent) await walkTree(reader, commit.tree, known, chosen);
-    for (const root of roots) await walkTree(reader, root, known, chosen);
+    const walk = { reader, known, pause: request.pause };
+    for (const tree of knownTrees) await walkTree(tree, { ...walk, into: known });
+    for (const commit of sent) await walkTree(commit.tree, { ...walk, into: chosen });
+    for (const root of roots) await walkTree(root, { ...walk, into: chosen });
   }
-  return [...chosen];
+  return [...chosen.oids()];
 }
 
 /** Commits painted from both ends by date, until nothing is left that is wanted and not known. */
@@ -125,24 +129,28 @@ class CommitWalk {
 const WANTED = 1;
 const KNOWN = 2;
 
-/** Adds a tree (or blob) and all below it to `into`, passing over what is in `known`; without `into`, to `known`. */
+/** Adds a tree (or blob) and all below it to `into`, passing over what is in it or in `known`. */
 async function walkTree(
-  reader: ObjectReader,
   root: Oid,
-  known: Set<Oid>,
-  into: Set<Oid> = known,
+  { reader, known, into, pause }: {
+    readonly reader: ObjectReader;
+    readonly known: OidSet;
+    readonly into: OidSet;
+    readonly pause: Pause | undefined;
+  },
 ): Promise<void> {
+  if (known.hasOid(root) || !into.addOid(root)) return;
   const stack = [root];
   for (let oid = stack.pop(); oid !== undefined; oid = stack.pop()) {
-    if (known.has(oid) || into.has(oid)) continue;
+    await pause?.();
     const object = await reader.read(oid);
     if (object === undefined) throw new StoreError("missing", `object ${oid} is not there`);
-    into.add(oid);
     if (object.kind !== "tree") continue;
-    for (const entry of decodeTree(object.content)) {
-      if (isGitlink(entry) || known.has(entry.oid) || into.has(entry.oid)) continue;
-      if (isTreeEntry(entry)) stack.push(entry.oid);
-      else into.add(entry.oid);
-    }
+    const { content } = object;
+    scanTree(content, (mode, _, nameEnd) => {
+      const at = nameEnd + 1;
+      if (isGitlinkMode(mode) || known.has(content, at) || !into.add(content, at)) return;
+      if (isTreeMode(mode)) stack.push(oidFromBytes(content, at));
+    });
   }
 }

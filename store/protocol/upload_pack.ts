@@ -2,8 +2,8 @@
 import type { Flow, Result } from "../../conduit/mod.ts";
 import { concatBytes, utf8 } from "../object/bytes.ts";
 import type { NewSha1 } from "../object/hash.ts";
-import { encodePack } from "../pack/encode.ts";
-import type { GitObject, ObjectReader, Oid, PackSummary, Refs } from "../types.ts";
+import { type PackSource, writePack } from "../pack/write_pack.ts";
+import type { ObjectReader, Oid, PackSummary, Pause, Refs } from "../types.ts";
 import { StoreError } from "../types.ts";
 import type { Zlib } from "../zlib/zlib.ts";
 import { type AdvertisedRef, encodeAdvertisement, oneLine, type ProtocolVersion } from "./advertisement.ts";
@@ -25,7 +25,7 @@ import {
 } from "./upload_request.ts";
 
 export interface UploadPackOptions {
-  readonly repository: ObjectReader & { readonly refs: Refs };
+  readonly repository: ObjectReader & PackSource & { readonly refs: Refs };
   readonly flow: Flow;
   /** What the client asked for in `GIT_PROTOCOL`; see `requestedVersion`. */
   readonly version: ProtocolVersion;
@@ -49,6 +49,8 @@ export interface UploadLimits {
 export interface PackTools {
   readonly zlib: Zlib;
   readonly newSha1: NewSha1;
+  /** A pause for one conversation. */
+  readonly newPause?: () => Pause;
 }
 
 export interface UploadSummary {
@@ -125,7 +127,6 @@ class UploadSession {
 
   async version0(version: 0 | 1): Promise<void> {
     const channel = this.#channel;
-    const { repository } = this.#options;
     const { refs, head } = await this.#visibleRefs();
     const headOid = refs.get(head);
     const advertised: AdvertisedRef[] = headOid === undefined ? [] : [{ name: "HEAD", oid: headOid }];
@@ -161,7 +162,7 @@ class UploadSession {
       common,
       tags: asked.has("include-tag") ? tagsOf(refs) : [],
       progress: this.#errors === "band" && !asked.has("no-progress"),
-      reader: repository,
+      offsetDeltas: asked.has("ofs-delta"),
     });
   }
 
@@ -239,7 +240,7 @@ class UploadSession {
       common,
       tags: args.includeTag ? tagsOf(refs) : [],
       progress: !args.noProgress,
-      reader: this.#options.repository,
+      offsetDeltas: args.offsetDeltas,
     });
     this.#errors = "packet";
   }
@@ -337,16 +338,18 @@ class UploadSession {
   }
 
   async #sendPack(pack: {
-    readonly reader: ObjectReader;
     readonly wants: Iterable<Oid>;
     readonly common: Iterable<Oid>;
     readonly tags: Iterable<Oid>;
     readonly progress: boolean;
+    readonly offsetDeltas: boolean;
   }): Promise<void> {
     const channel = this.#channel;
+    const { repository } = this.#options;
+    const pause = this.#tools.newPause?.();
     const banded = this.#errors === "band";
     const room = this.#bandRoom;
-    const oids = await selectObjects({ ...pack, graph: this.#graph });
+    const oids = await selectObjects({ ...pack, reader: repository, graph: this.#graph, pause });
     if (pack.progress) await channel.write(encodeBand(2, utf8(`Sending ${oids.length} objects.\n`), room));
     let bytes = 0;
     let gathered: Uint8Array[] = [];
@@ -357,7 +360,9 @@ class UploadSession {
       size = 0;
       await channel.write(banded ? encodeBand(1, whole, room) : whole);
     };
-    for await (const part of encodePack(objectsOf(pack.reader, oids), oids.length, this.#tools)) {
+    for await (
+      const part of writePack(oids, repository, { ...this.#tools, offsetDeltas: pack.offsetDeltas, pause })
+    ) {
       bytes += part.length;
       gathered.push(part);
       size += part.length;
@@ -425,14 +430,6 @@ function checkV2Capabilities({ capabilities }: V2Request): void {
     if (values.some((value) => value !== "sha1")) {
       throw new StoreError("protocol", `object format ${oneLine(values.join(" "))} is not sha1`);
     }
-  }
-}
-
-async function* objectsOf(reader: ObjectReader, oids: readonly Oid[]): AsyncGenerator<GitObject> {
-  for (const oid of oids) {
-    const object = await reader.read(oid);
-    if (object === undefined) throw new StoreError("missing", `object ${oid} is not there`);
-    yield object;
   }
 }
 

@@ -120,6 +120,7 @@ export interface FetchArgs {
   readonly done: boolean;
   readonly noProgress: boolean;
   readonly includeTag: boolean;
+  readonly offsetDeltas: boolean;
 }
 
 /** @throws {StoreError} `protocol` on what was not advertised (`deepen`, `filter`, …), `limit` */
@@ -138,6 +139,7 @@ export function parseFetch(args: readonly string[], limits: { wants: number; hav
     done: args.includes("done"),
     noProgress: args.includes("no-progress"),
     includeTag: args.includes("include-tag"),
+    offsetDeltas: args.includes("ofs-delta"),
   };
 }
 

@@ -1,9 +1,11 @@
 /**
- * The runtime's zlib. Hot when a pack is indexed: most entries are small, and a new inflater for each costs more than
- * inflating it, so one is kept and reset where the runtime lets us. Benchmark: tests/bench/pack_bench.ts.
+ * The runtime's zlib. Hot when a pack is indexed or made: most entries are small, and a new inflater or deflater for each
+ * costs more than its work, so one is kept and reset where the runtime lets us. Benchmarks: tests/bench/pack_bench.ts,
+ * tests/bench/transfer_bench.ts.
  */
 import type { Buffer } from "node:buffer";
 import * as zlib from "node:zlib";
+import { equalBytes } from "../object/bytes.ts";
 import { crc32 } from "./crc32.ts";
 import { pakoInflater } from "./pako.ts";
 import type { Inflated, Zlib } from "./zlib.ts";
@@ -17,8 +19,13 @@ export const nodeZlib: Zlib = {
   // The runtime's own inflater is synchronous only for streams that are there whole.
   inflater: pakoInflater,
   crc32: nativeCrc32(),
-  deflate: (content) => new Uint8Array(zlib.deflateSync(content)),
+  deflate: keptDeflater() ?? deflateOnce,
 };
+
+/** With a deflater of its own for each content. */
+export function deflateOnce(content: Uint8Array): Uint8Array {
+  return new Uint8Array(zlib.deflateSync(content));
+}
 
 /** With an inflater of its own for each stream: the documented way, good for large objects. */
 export function inflateOnce(input: Uint8Array, maximum: number): Inflated {
@@ -45,7 +52,7 @@ export function inflateOnce(input: Uint8Array, maximum: number): Inflated {
   }
 }
 
-/** What Node's and Deno's inflate streams have inside: not documented, so it is tried before it is relied on. */
+/** What Node's and Deno's streams have inside: not documented, so it is tried before it is relied on. */
 interface Handle {
   reset(): void;
   writeSync(
@@ -62,11 +69,9 @@ interface Handle {
 
 /** One inflater, reset between streams; `undefined` where the runtime's inside is not as expected. */
 export function keptInflater(): Zlib["inflate"] | undefined {
-  const stream: unknown = zlib.createInflate();
-  const handle: unknown = Reflect.get(stream as object, "_handle");
-  // After a write: how much room is left in the output, how much of the input was not taken.
-  const left: unknown = Reflect.get(stream as object, "_writeState");
-  if (!isHandle(handle) || !(left instanceof Uint32Array) || left.length !== 2) return undefined;
+  const kept = keptHandle(zlib.createInflate());
+  if (kept === undefined) return undefined;
+  const { handle, left } = kept;
   const scratch = new Uint8Array(scratchBytes);
   let failure: { readonly message: string; readonly status: number } | undefined;
   handle.onerror = (message, status) => {
@@ -87,6 +92,54 @@ export function keptInflater(): Zlib["inflate"] | undefined {
     return { state: "done", output: scratch.slice(0, produced), consumed: input.length - (left[1] ?? 0) };
   };
   return behaves(inflate) ? inflate : undefined;
+}
+
+/** One deflater, reset between contents; `undefined` as above. Large contents have one of their own. */
+export function keptDeflater(): Zlib["deflate"] | undefined {
+  const kept = keptHandle(zlib.createDeflate());
+  if (kept === undefined) return undefined;
+  const { handle, left } = kept;
+  // Room for the stream that is longest for its content: stored blocks and what frames them.
+  const scratch = new Uint8Array(scratchBytes + 1024);
+  let failed = false;
+  handle.onerror = () => {
+    failed = true;
+  };
+  const deflate = (content: Uint8Array): Uint8Array => {
+    if (content.length > scratchBytes) return deflateOnce(content);
+    failed = false;
+    handle.reset();
+    handle.writeSync(zlib.constants.Z_FINISH, content, 0, content.length, scratch, 0, scratch.length);
+    const [room = 0, rest = 0] = left;
+    // No room left would be a stream without its end.
+    return failed || rest > 0 || room === 0 ? deflateOnce(content) : scratch.slice(0, scratch.length - room);
+  };
+  return deflatesWell(deflate) ? deflate : undefined;
+}
+
+function deflatesWell(deflate: Zlib["deflate"]): boolean {
+  const compressible = Uint8Array.from({ length: 300 }, (_, i) => (i * i) & 63);
+  let noise = 1;
+  const incompressible = Uint8Array.from(
+    { length: scratchBytes },
+    () => (noise = Math.imul(noise, 48271) >>> 0) >>> 11,
+  );
+  try {
+    return [compressible, incompressible, new Uint8Array(), compressible].every((content) =>
+      equalBytes(deflate(content), deflateOnce(content))
+    );
+  } catch (error) {
+    if (error instanceof Error) return false;
+    throw error;
+  }
+}
+
+/** A stream's inside, and where it notes after a write: how much room is left in the output, how much input not taken. */
+function keptHandle(stream: object): { readonly handle: Handle; readonly left: Uint32Array } | undefined {
+  const handle: unknown = Reflect.get(stream, "_handle");
+  const left: unknown = Reflect.get(stream, "_writeState");
+  if (!isHandle(handle) || !(left instanceof Uint32Array) || left.length !== 2) return undefined;
+  return { handle, left };
 }
 
 function isHandle(value: unknown): value is Handle {
