@@ -70,8 +70,16 @@ export async function serveFlow(
     return writing;
   };
 
+  const answerAtOnce = (query: Uint8Array): number => {
+    try {
+      return options.answer(query, ANSWER, transport);
+    } catch {
+      // `respond` meets the same fault, says so in its log and answers SERVFAIL; the connection goes on.
+      return LEFT_TO_RESPOND;
+    }
+  };
   const take = async (query: Uint8Array) => {
-    const length = options.answer(query, ANSWER, transport);
+    const length = answerAtOnce(query);
     if (length > 0) return await send(ANSWER.subarray(0, length));
     if (length === 0) return;
     const task = options.respond(query, transport)
@@ -106,6 +114,8 @@ export async function serveFlow(
     flow.close();
   }
 }
+
+const LEFT_TO_RESPOND = -1;
 
 /** One for all connections: an answer is written into it and copied out by `send` without a wait in between. */
 const ANSWER = new Uint8Array(MAX_MESSAGE_OCTETS);

@@ -4,6 +4,7 @@ import { type Flow, memoryPair } from "../../conduit/mod.ts";
 import { buildMessage } from "../../dns/message/build.ts";
 import { messageId } from "../../dns/message/header.ts";
 import { queryFor } from "../../dns/message/respond.ts";
+import { createResponder } from "../../dns/server/responder.ts";
 import { serveFlow, startTcpServer } from "../../dns/server/tcp.ts";
 import { createFrameReader, frame } from "../../dns/server/tcp_frames.ts";
 import { realTest, run } from "../tools/real.ts";
@@ -72,6 +73,34 @@ Deno.test("connections served at the same time get their own answers", async () 
   deepEqual(ids, [0, 1, 2, 3, 4, 5, 6, 7]);
   await Promise.all(pairs.map(([client]) => client.end()));
   await Promise.all(served);
+});
+
+Deno.test("a fault while answering is SERVFAIL for that query, in the log once, and the connection goes on", async () => {
+  const [client, server] = memoryPair();
+  const faults: unknown[] = [];
+  const answer = (query: Uint8Array, out: Uint8Array) => {
+    if (messageId(query) === 1) throw new Error("on purpose");
+    out.set(query);
+    return query.length;
+  };
+  const respond = createResponder({
+    answer,
+    lookupKey: () => undefined,
+    update: () => Promise.reject(new Error("there is no update here")),
+    now: Date.now,
+    log: (event) => faults.push(event.kind === "failed" && String(event.cause)),
+  });
+  const served = serveFlow(server, { answer, respond });
+  const answers = reader(client);
+  for (const id of [1, 2]) {
+    await client.write(frame(queryWith(id)));
+    const reply = await answers();
+    equal(messageId(reply), id);
+    equal(reply[3] & 15, id === 1 ? 2 : 0);
+  }
+  deepEqual(faults, ["Error: on purpose"]);
+  await client.end();
+  await served;
 });
 
 Deno.test("no more queries are taken than may be at work", async () => {
