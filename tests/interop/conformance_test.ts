@@ -70,6 +70,19 @@ mail A 198.51.100.3
 www A 198.51.100.4
 back CNAME cross.c.test.
 `,
+  // Signed elsewhere; nobody here looks at the signatures.
+  "s.test": `
+$TTL 300
+@ SOA ns hostmaster 1 3600 600 86400 60
+@ RRSIG SOA 13 2 300 20300101000000 20200101000000 7 s.test. AAAA
+@ NS ns
+@ RRSIG NS 13 2 300 20300101000000 20200101000000 7 s.test. AQEB
+@ DNSKEY 257 3 13 AgIC
+@ RRSIG DNSKEY 13 2 60 20300101000000 20200101000000 7 s.test. AwMD
+@ NSEC ns.s.test. NS SOA RRSIG NSEC DNSKEY
+ns A 198.51.100.9
+ns NSEC s.test. A RRSIG NSEC
+`,
 };
 
 const LONG_PREFIX = `${"p".repeat(60)}.${"q".repeat(60)}.${"r".repeat(20)}`;
@@ -428,6 +441,34 @@ const CASES: readonly Case[] = [
     rfc: "RFC 9471 §3.1",
     ask: ["x.big.c.test", "A"],
     expect: { flags: "tc", authority: ["big.c.test NS ns.big.c.test"], only: "udp" },
+  },
+
+  // zones signed elsewhere
+  {
+    what: "DNSKEY asked for",
+    rfc: "RFC 4034 §2",
+    ask: ["s.test", "DNSKEY"],
+    expect: { answer: ["s.test DNSKEY 257 13 020202"] },
+  },
+  {
+    what: "NSEC asked for",
+    rfc: "RFC 4035 §2.3",
+    ask: ["ns.s.test", "NSEC"],
+    expect: { answer: ["ns.s.test NSEC s.test a rrsig nsec"] },
+  },
+  {
+    what: "RRSIG asked for, each with the TTL of what it covers",
+    rfc: "RFC 4034 §3",
+    ask: ["s.test", "RRSIG"],
+    expect: {
+      answer: ["s.test RRSIG 300 ns 010101", "s.test RRSIG 300 soa 000000", "s.test RRSIG 60 dnskey 030303"],
+    },
+  },
+  {
+    what: "no data and no name, without DO as in any zone",
+    rfc: "RFC 4035 §3.1",
+    ask: ["no.s.test", "A"],
+    expect: { rcode: NXDOMAIN, authority: ["s.test SOA 60"] },
   },
 
   // whose zones
@@ -842,6 +883,31 @@ const SCENES: readonly [string, (scene: Scene) => Promise<void>][] = [
       }
     },
   ],
+  ["a question whose name is no plain name is FORMERR (RFC 1035 §4.1.2, RFC 6891 §5)", async ({ server }) => {
+    const good = buildQuery("two.c.test", "A");
+    const changes: readonly (readonly [at: number, octets: readonly number[]])[] = [
+      [12, [0xc0, 12]],
+      [12, [0x41]],
+      [12, [0x80]],
+      [12, [64]],
+      [16, [63]],
+    ];
+    for (const transport of ["udp", "tcp"] as const) {
+      for (const [at, octets] of changes) {
+        const query = Uint8Array.from(good);
+        query.set(octets, at);
+        const reply = await exchange(server, transport, query);
+        equal(reply && reply[3], FORMERR);
+      }
+    }
+  }],
+  ["an update of a zone signed elsewhere is REFUSED with the reason", async ({ server, key }) => {
+    const update = { owner: "x.s.test", type: 1, rdata: Uint8Array.of(192, 0, 2, 99), edns: true };
+    const refused = await signedUpdate(server, "udp", key, "s.test", update);
+    equal(refused.rcode, REFUSED);
+    match(reasonOf(refused.edns), /pre-signed/);
+    match(await dig(server.dns, ["x.s.test"]), /status: NXDOMAIN/);
+  }],
   [
     "names outside the zone section are NOTZONE, zones that are not here NOTAUTH (RFC 2136 §3.1.2, §3.4.1.3)",
     async ({ server, key }) => {
@@ -906,9 +972,7 @@ const SCENES: readonly [string, (scene: Scene) => Promise<void>][] = [
         const update = { owner, type: 52, rdata, edns: true };
         const refused = await signedUpdate(server, transport, web, "web.c.test", update);
         equal(refused.rcode, REFUSED);
-        const [option] = refused.edns?.options ?? [];
-        equal(option?.[0], 15);
-        match(new TextDecoder().decode(Uint8Array.from(option?.[1] ?? []).subarray(2)), /mail\.c\.test/);
+        match(reasonOf(refused.edns), /mail\.c\.test/);
         equal(await dig(server.dns, ["+short", owner, "TLSA"]), "");
       }
       const foreign = await signedUpdate(server, "udp", web, "c.test", "x.c.test");
@@ -950,6 +1014,9 @@ const TYPES: Readonly<Record<string, number>> = {
   AAAA: 28,
   DNAME: 39,
   DS: 43,
+  RRSIG: 46,
+  NSEC: 47,
+  DNSKEY: 48,
   IXFR: 251,
   AXFR: 252,
   ANY: 255,
@@ -1048,6 +1115,13 @@ function view(message: Uint8Array) {
   };
 }
 
+/** The text of the extended error (RFC 8914 §2). */
+function reasonOf(edns: EdnsView | undefined): string {
+  const [option] = edns?.options ?? [];
+  equal(option?.[0], 15);
+  return new TextDecoder().decode(Uint8Array.from(option?.[1] ?? []).subarray(2));
+}
+
 interface OptRecord {
   readonly extendedRcode: number;
   readonly ednsVersion: number;
@@ -1061,6 +1135,10 @@ function recordText(record: object): string | undefined {
   const { name, type, ttl, data } = record as { name: string; type: string; ttl: number; data: unknown };
   if (type === "OPT" || type === "TSIG") return undefined;
   const owner = name.toLowerCase();
+  if (type === "RRSIG") {
+    const { typeCovered, signature } = data as { typeCovered: string; signature: Uint8Array };
+    return `${owner} RRSIG ${ttl} ${typeCovered.toLowerCase()} ${Uint8Array.from(signature).toHex()}`;
+  }
   if (type === "SOA") return `${owner} SOA ${ttl}`;
   return `${owner} ${type} ${dataText(type, data)}`;
 }
@@ -1068,6 +1146,14 @@ function recordText(record: object): string | undefined {
 function dataText(type: string, data: unknown): string {
   if (typeof data === "string") return data.toLowerCase();
   if (type === "TXT") return (data as Uint8Array[]).map((part) => new TextDecoder().decode(part)).join("");
+  if (type === "DNSKEY") {
+    const key = data as { flags: number; algorithm: number; key: Uint8Array };
+    return `${key.flags} ${key.algorithm} ${Uint8Array.from(key.key).toHex()}`;
+  }
+  if (type === "NSEC") {
+    const { nextDomain, rrtypes } = data as { nextDomain: string; rrtypes: string[] };
+    return [nextDomain, ...rrtypes].join(" ").toLowerCase();
+  }
   if (type === "HINFO") return (data as { cpu: string }).cpu;
   if (type === "DS") {
     const ds = data as { keyTag: number; algorithm: number; digestType: number; digest: Uint8Array };
