@@ -96,7 +96,7 @@ function bindAll(libc: LibC, options: UdpOptions): Result<BoundSocket[], UdpErro
     for (let worker = 0; worker < Math.max(1, options.workers); worker++) {
       const socket = bindSocket(libc, address, {
         wildcard,
-        shared: worker > 0,
+        sharing: worker > 0 ? "further" : options.workers > 1 ? "first" : "none",
         receiveTimeoutMs: STOP_LATENCY_MS,
         receiveBuffer: RECEIVE_BUFFER,
       });

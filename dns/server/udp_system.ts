@@ -84,7 +84,12 @@ export function isWildcard(host: string): boolean {
 export function bindSocket(
   libc: LibC,
   address: Uint8Array<ArrayBuffer>,
-  options: { wildcard: boolean; shared: boolean; receiveTimeoutMs: number; receiveBuffer: number },
+  options: {
+    wildcard: boolean;
+    sharing: "none" | "first" | "further";
+    receiveTimeoutMs: number;
+    receiveBuffer: number;
+  },
 ): { ok: true; fd: number } | { ok: false; errno: number } {
   const ipv6 = address[0] === AF_INET6;
   const fd = libc.socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -105,15 +110,15 @@ export function bindSocket(
   libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, Int32Array.of(options.receiveBuffer), 4);
   const timeout = BigInt64Array.of(0n, BigInt(options.receiveTimeoutMs * 1000));
   libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16);
-  if (options.shared) libc.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, on, 4);
+  if (options.sharing === "further") libc.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, on, 4);
   if (libc.bind(fd, address, address.length) !== 0) {
     const code = errno(libc);
     libc.close(fd);
     return { ok: false, errno: code };
   }
   // The first socket of an address is bound alone, so that a port in use is noticed whoever uses it; sharing is allowed
-  // afterwards, for our own other sockets.
-  if (!options.shared) libc.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, on, 4);
+  // afterwards, and only where there are other sockets of ours: who may share could take queries away.
+  if (options.sharing === "first") libc.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, on, 4);
   return { ok: true, fd };
 }
 
