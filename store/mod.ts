@@ -30,7 +30,7 @@ export { objectLinks } from "./object/links.ts";
 export { isRefName } from "./repository/ref_name.ts";
 export { initRepository, openRepository } from "./repository/open.ts";
 export type { OpenOptions } from "./repository/open.ts";
-export { commitInfo, isAncestor, resolveCommit } from "./tree/history.ts";
+export { commitInfo, resolveCommit } from "./tree/history.ts";
 export type { CommitInfo } from "./tree/history.ts";
 export { findEntry, listFiles, readPath, resolveTree } from "./tree/paths.ts";
 export type { FileEntry } from "./tree/paths.ts";
@@ -51,7 +51,7 @@ export { pakoZlib } from "./zlib/pako.ts";
 export type { Inflated, Inflater, Zlib } from "./zlib/zlib.ts";
 
 // The smart protocol.
-export { serveUploadPack } from "./protocol/serve.ts";
+export { isAncestor, serveUploadPack } from "./protocol/serve.ts";
 export type { UploadLimits, UploadPackOptions, UploadSummary } from "./protocol/upload_pack.ts";
 export { requestedVersion } from "./protocol/upload_pack.ts";
 export type {

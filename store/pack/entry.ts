@@ -61,18 +61,18 @@ export function decodeEntryHeader(bytes: Uint8Array, at: number, end: number): E
 
 /** The header of an undeltified entry. */
 export function encodeEntryHeader(kind: ObjectKind, size: number): Uint8Array {
-  return Uint8Array.from(typeAndSize(entryType[kind], size));
+  return new Uint8Array(typeAndSize(entryType[kind], size));
 }
 
 /** The header of a delta of `size` bytes: its base by the distance to where that starts, or by the 20 bytes of its id. */
 export function encodeDeltaHeader(size: number, base: number | Uint8Array): Uint8Array {
-  if (typeof base !== "number") return Uint8Array.from([...typeAndSize(entryType.refDelta, size), ...base]);
+  if (typeof base !== "number") return new Uint8Array([...typeAndSize(entryType.refDelta, size), ...base]);
   // Seven bits a byte, the last ones first, and one taken off for every byte that goes on (gitformat-pack).
   const distance = [base % 128];
   for (let rest = Math.floor(base / 128); rest > 0; rest = Math.floor(rest / 128)) {
     distance.unshift(0x80 | (--rest % 128));
   }
-  return Uint8Array.from([...typeAndSize(entryType.offsetDelta, size), ...distance]);
+  return new Uint8Array([...typeAndSize(entryType.offsetDelta, size), ...distance]);
 }
 
 function typeAndSize(type: number, size: number): number[] {

@@ -1,7 +1,7 @@
 /** Commits as nodes of a graph: loading with a bounded cache, ancestry, reachability. */
 import { latin1 } from "../object/bytes.ts";
 import { decodeCommit, decodeTag } from "../object/commit.ts";
-import type { ObjectKind, ObjectReader, Oid } from "../types.ts";
+import type { ObjectKind, ObjectReader, Oid, Pause } from "../types.ts";
 import { StoreError } from "../types.ts";
 
 export interface CommitNode {
@@ -14,15 +14,18 @@ export interface CommitNode {
 
 export class CommitGraph {
   readonly #reader: ObjectReader;
+  readonly #pause: Pause | undefined;
   readonly #cache = new Map<Oid, CommitNode | undefined>();
 
-  constructor(reader: ObjectReader) {
+  constructor(reader: ObjectReader, pause?: Pause) {
     this.#reader = reader;
+    this.#pause = pause;
   }
 
   /** The commit; `undefined` where there is no such object or it is no commit. */
   async load(oid: Oid): Promise<CommitNode | undefined> {
     if (this.#cache.has(oid)) return this.#cache.get(oid);
+    await this.#pause?.();
     const object = await this.#reader.read(oid);
     const node = object?.kind === "commit" ? nodeOf(oid, object.content) : undefined;
     if (this.#cache.size >= CACHED) {
@@ -61,9 +64,13 @@ export class CommitGraph {
   }
 }
 
-/** Whether the first commit is the second or one of its ancestors: the test for a fast-forward. */
+/**
+ * Whether the first commit is the second or one of its ancestors: the test for a fast-forward. What is not there, or is no
+ * commit, is nobody's ancestor. @throws {StoreError} `missing` where the descendant's history is not whole
+ */
 export async function isAncestor(graph: CommitGraph, ancestor: Oid, descendant: Oid): Promise<boolean> {
   if (ancestor === descendant) return true;
+  if (await graph.load(ancestor) === undefined) return false;
   // Both ends are painted downwards; once no commit of the descendant's alone is left to look at, the ancestor
   // cannot turn up any more. So a refusal costs what the two have apart, not the whole history.
   const OLD = 1;

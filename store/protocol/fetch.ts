@@ -1,5 +1,6 @@
 /** The client's side of a fetch. Objects come in; refs are for the caller to move. */
 import type { Result } from "../../conduit/mod.ts";
+import { breather } from "../repository/breather.ts";
 import { checkConnectivity } from "../repository/connectivity.ts";
 import type { Oid, PackLimits, PackSummary, Repository } from "../types.ts";
 import { StoreError } from "../types.ts";
@@ -87,7 +88,7 @@ class Fetching {
     this.#session = session;
     this.#options = options;
     this.#wants = wants;
-    this.#graph = new CommitGraph(options.repository);
+    this.#graph = new CommitGraph(options.repository, breather());
     this.#negotiator = new Negotiator(this.#graph);
   }
 

@@ -2,6 +2,7 @@
 import type { Flow, Result } from "../../conduit/mod.ts";
 import { concatBytes, utf8 } from "../object/bytes.ts";
 import { checkConnectivity } from "../repository/connectivity.ts";
+import { breather } from "../repository/breather.ts";
 import { isRefName } from "../repository/ref_name.ts";
 import type { ObjectReader, Oid, PackLimits, Quarantine, RefMove, Repository } from "../types.ts";
 import { StoreError } from "../types.ts";
@@ -235,7 +236,7 @@ class ReceiveSession {
 
   async #checkHistory(commands: readonly PushCommand[], objects: ObjectReader): Promise<Map<string, string>> {
     const faults = new Map<string, string>();
-    const graph = new CommitGraph(objects);
+    const graph = new CommitGraph(objects, breather());
     for (const { name, old, new: new_ } of commands) {
       if (new_ === undefined) continue;
       const isCommit = await graph.load(new_) !== undefined;

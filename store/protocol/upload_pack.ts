@@ -90,6 +90,7 @@ class UploadSession {
   readonly #channel: Channel;
   readonly #limits: UploadLimits;
   readonly #graph: CommitGraph;
+  readonly #pause: Pause | undefined;
   /** How a fatal error is said at the moment: an ERR packet, side band 3, or not at all (in a bare pack). */
   #errors: "packet" | "band" | "none" = "packet";
   #bandRoom = BAND_64K;
@@ -99,7 +100,8 @@ class UploadSession {
     this.#tools = tools;
     this.#channel = channel;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.#graph = new CommitGraph(options.repository);
+    this.#pause = tools.newPause?.();
+    this.#graph = new CommitGraph(options.repository, this.#pause);
   }
 
   async version2(): Promise<void> {
@@ -346,7 +348,7 @@ class UploadSession {
   }): Promise<void> {
     const channel = this.#channel;
     const { repository } = this.#options;
-    const pause = this.#tools.newPause?.();
+    const pause = this.#pause;
     const banded = this.#errors === "band";
     const room = this.#bandRoom;
     const oids = await selectObjects({ ...pack, reader: repository, graph: this.#graph, pause });

@@ -1,6 +1,10 @@
 import { StoreError } from "../types.ts";
 
-/** What the heaps and refs do with files. Everything here waits for the file system, nothing blocks on it. */
+/**
+ * What the heaps and refs do with files. Everything here waits for the file system, nothing blocks on it, but for loose
+ * objects: there are thousands of them, a few kilobytes each, and to hand each to another thread and back takes ten times
+ * what reading it does. Benchmark: tests/bench/transfer_bench.ts.
+ */
 
 /** The file's bytes; `undefined` where there is no such file (a folder of that name is none). */
 export async function readFileIfThere(path: string): Promise<Uint8Array | undefined> {
@@ -11,6 +15,25 @@ export async function readFileIfThere(path: string): Promise<Uint8Array | undefi
     throw ioError(`cannot read ${path}`, error);
   }
 }
+
+/** As `readFileIfThere`, for files that are small nearly always: those are read at once. */
+export async function readSmallFileIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    using file = Deno.openSync(path, { read: true });
+    let length = 0;
+    while (length < scratch.length) {
+      const count = file.readSync(scratch.subarray(length));
+      if (count === null) return scratch.slice(0, length);
+      length += count;
+    }
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw ioError(`cannot read ${path}`, error);
+  }
+  return await readFileIfThere(path);
+}
+
+const scratch = new Uint8Array(16384);
 
 /** Writes a new file and makes its bytes durable before it returns. @throws {Deno.errors.AlreadyExists} */
 export async function createFile(
@@ -66,6 +89,17 @@ export async function listFolder(path: string): Promise<Deno.DirEntry[]> {
 export async function exists(path: string): Promise<boolean> {
   try {
     await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (isAbsent(error)) return false;
+    throw ioError(`cannot look at ${path}`, error);
+  }
+}
+
+/** As `exists`, at once. */
+export function existsNow(path: string): boolean {
+  try {
+    Deno.statSync(path);
     return true;
   } catch (error) {
     if (isAbsent(error)) return false;

@@ -6,11 +6,11 @@ import { decodeLoose, encodeLoose } from "../object/loose.ts";
 import { nodeZlib } from "../zlib/node.ts";
 import {
   createFile,
-  exists,
+  existsNow,
   ioError,
   listFolder,
   randomSuffix,
-  readFileIfThere,
+  readSmallFileIfThere,
   removeIfThere,
 } from "./files.ts";
 import { syncPath } from "./files.ts";
@@ -19,7 +19,7 @@ import { newSha1 } from "./sha1.ts";
 /** Loose objects: one compressed file an object, `objects/ab/cdef…` (gitrepository-layout). */
 export interface LooseHeap {
   read(oid: Oid): Promise<GitObject | undefined>;
-  has(oid: Oid): Promise<boolean>;
+  has(oid: Oid): boolean;
   /** A file that is there and damaged is replaced. @throws {StoreError} `corrupt` for another content of the same id */
   write(oid: Oid, object: GitObject): Promise<void>;
   list(): AsyncIterable<Oid>;
@@ -50,7 +50,7 @@ export function looseHeap(objects: string): LooseHeap {
 
   return {
     read: (oid) => readLoose(loosePath(objects, oid), oid),
-    has: (oid) => exists(loosePath(objects, oid)),
+    has: (oid) => existsNow(loosePath(objects, oid)),
 
     async write(oid, object) {
       const path = loosePath(objects, oid);
@@ -112,11 +112,15 @@ export function refuseCollision(oid: Oid, present: GitObject, arriving: GitObjec
 /** The largest object that is read; beyond it a declared size is taken for damage. */
 const largestObject = 1 << 30;
 
+/** With its header. Up to here inflating takes no inflater of its own; what seems bad is tried again as a larger one. */
+const ordinaryObject = 65535;
+
 async function readLoose(path: string, oid: Oid): Promise<GitObject | undefined> {
-  const compressed = await readFileIfThere(path);
+  const compressed = await readSmallFileIfThere(path);
   if (compressed === undefined) return undefined;
   const damaged = (why: string) => new StoreError("corrupt", `loose object ${oid} is damaged: ${why}`);
-  const inflated = nodeZlib.inflate(compressed, largestObject);
+  const quick = nodeZlib.inflate(compressed, ordinaryObject);
+  const inflated = quick.state === "bad" ? nodeZlib.inflate(compressed, largestObject) : quick;
   if (inflated.state !== "done") {
     throw damaged(inflated.state === "bad" ? inflated.message : "it is cut short");
   }

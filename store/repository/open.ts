@@ -66,7 +66,7 @@ export async function openRepository(path: string, options: OpenOptions = {}): P
   const loose = looseHeap(objects);
   const packed = packedHeap(`${objects}/pack`);
   // Packs again at the end, and only then is their folder looked at: a repack may have moved the object meanwhile.
-  const has = async (oid: Oid) => packed.hasKnown(oid) || await loose.has(oid) || await packed.has(oid);
+  const has = async (oid: Oid) => packed.hasKnown(oid) || loose.has(oid) || await packed.has(oid);
   const read = async (oid: Oid) => packed.readKnown(oid) ?? await loose.read(oid) ?? await packed.read(oid);
   return {
     path: root,

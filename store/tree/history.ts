@@ -36,23 +36,3 @@ export async function resolveCommit(reader: ObjectReader, oid: Oid): Promise<Oid
   if (object.kind !== "commit") throw new StoreError("malformed", `${oid} is a ${object.kind}, not a commit`);
   return object.oid;
 }
-
-/** Whether `descendant` is `ancestor` or was built on it: a move from one to the other is a fast-forward. */
-export async function isAncestor(reader: ObjectReader, ancestor: Oid, descendant: Oid): Promise<boolean> {
-  const seen = new Set<Oid>([descendant]);
-  let edge: Oid[] = [descendant];
-  while (edge.length > 0) {
-    const next: Oid[] = [];
-    for (const oid of edge) {
-      if (oid === ancestor) return true;
-      for (const parent of decodeCommit(await readContent(reader, oid, "commit")).parents) {
-        if (!seen.has(parent)) {
-          seen.add(parent);
-          next.push(parent);
-        }
-      }
-    }
-    edge = next;
-  }
-  return false;
-}
