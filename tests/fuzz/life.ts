@@ -95,7 +95,8 @@ export async function nsupdateUntil(
     "send",
     "",
   ];
-  return await runUntil(signal, "nsupdate", ["-k", keyFile], { stdin: script.join("\n") });
+  // Ten tries of three seconds: a crowd of updates is made one after the other, each durable before it is answered.
+  return await runUntil(signal, "nsupdate", ["-r", "10", "-k", keyFile], { stdin: script.join("\n") });
 }
 
 const FREE_PORTS = ["--dns", "127.0.0.1:0", "--ssh", "127.0.0.1:0", "--web", "127.0.0.1:0"];

@@ -3,6 +3,7 @@
  * repository, a full disk, crowds of clients and very large zones.
  */
 import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
+import { createAsker } from "../fuzz/ask.ts";
 import { nsupdateUntil, startAndKill } from "../fuzz/life.ts";
 import { soak } from "../fuzz/soak.ts";
 import { dig } from "../tools/dig.ts";
@@ -339,6 +340,128 @@ realTest(
   },
 );
 
+realTest(
+  "thirty pushes and two hundred updates at once: each gets an answer, none is lost, resolvers notice nothing",
+  {
+    needs: NEEDS,
+  },
+  async ({ dir }) => {
+    const repository = `${dir}/.bailiwick/zones.git`;
+    const server = await serverIn(dir, FIRST);
+    const crowd = resolvers(server, "example.test");
+    try {
+      const pushers = await Promise.all(Array.from({ length: 8 }, () => siteOf(server, dir)));
+      const branches = Array.from({ length: 22 }, (_, at) => `refs/heads/side/${at}`);
+      await pushers[0].commit("aside A 192.0.2.7");
+      const aside = (await pushers[0].git(["rev-parse", "HEAD"])).stdout.trim();
+      const changes = [
+        ...branches.map((branch) =>
+          pushers[0].git(["push", "-q", `ssh://git@${server.ssh}/zones.git`, `${aside}:${branch}`])
+        ),
+        ...pushers.map(async (pusher, at) => {
+          const zone = `$TTL 60\n@ SOA ns1 host 1 1h 15m 1w 5m\n@ NS ns1\nns1 A 192.0.2.${at}\n`;
+          await Deno.writeTextFile(`${pusher.clone}/own${at}.test.zone`, zone);
+          await pusher.git(["add", "-A"]);
+          await pusher.git(["commit", "-qm", `Own zone ${at}`]);
+          for (let tries = 1;; tries++) {
+            const pushed = await pusher.git(["push", "-q", "origin", "HEAD:main"], false);
+            if (pushed.code === 0) return;
+            match(pushed.stderr, /\[(remote )?rejected\]/, "a push ended without an answer");
+            ok(tries < 30, pushed.stderr);
+            await pusher.git(["pull", "-q", "--rebase", "origin", "main"]);
+          }
+        }),
+        ...Array.from({ length: 200 }, async (_, at) => {
+          const { code, stderr } = await pushers[0].update([
+            `add _acme-challenge.n${at}.example.test. 60 TXT "${at}"`,
+          ]);
+          equal(code, 0, stderr);
+        }),
+      ];
+      await Promise.all(changes);
+
+      for (let at = 0; at < pushers.length; at++) {
+        equal(await dig(server.dns, ["+short", `ns1.own${at}.test`, "A"]), `192.0.2.${at}`);
+      }
+      const refs =
+        (await run("git", ["-C", repository, "for-each-ref", "--format=%(refname) %(objectname)"])).stdout;
+      for (const branch of branches) ok(refs.includes(`${branch} ${aside}\n`), branch);
+      for (let at = 0; at < 200; at++) {
+        equal(
+          await crowd.first.ask(server.dns, `_acme-challenge.n${at}.example.test`, "TXT").then(String),
+          String(at),
+        );
+      }
+      // One for each update, and one for the push that brought `aside`.
+      equal(await serialOf(server), 1 + 200 + 1);
+      ok(await crowd.end() < 1000, "an answer came after more than a second");
+      ok(await peakMegabytes(server) < 700, `${await peakMegabytes(server)} MB`);
+      await sameAsRefs(server, repository);
+    } finally {
+      await crowd.end();
+      equal(await server.stop(), 0);
+    }
+    await fsck(`${dir}/.bailiwick`);
+  },
+);
+
+realTest(
+  "a zone of 200,000 records is pushed, changed and updated while resolvers are answered, and survives a kill",
+  {
+    needs: NEEDS,
+  },
+  async ({ dir }) => {
+    const RECORDS = 200_000;
+    let server = await serverIn(dir, FIRST);
+    const crowd = resolvers(server, "example.test");
+    const took: Record<string, number> = {};
+    const timed = async (what: string, task: () => Promise<unknown>) => {
+      const started = performance.now();
+      await task();
+      took[what] = Math.round(performance.now() - started);
+    };
+    try {
+      const site = await siteOf(server, dir);
+      const hosts = Array.from(
+        { length: RECORDS },
+        (_, at) => `h${at} A 10.${at >> 16}.${at >> 8 & 255}.${at & 255}`,
+      );
+      const head = "$TTL 60\n@ SOA ns1 host 1 1h 15m 1w 5m\n@ NS ns1\nns1 A 127.0.0.1\n";
+      await Deno.writeTextFile(`${site.clone}/big.test.zone`, `${head}${hosts.join("\n")}\n`);
+      await site.git(["add", "-A"]);
+      await site.git(["commit", "-qm", "Big"]);
+      await timed("push", () => site.git(["push", "-q"]));
+      equal(await dig(server.dns, ["+short", `h${RECORDS - 1}.big.test`, "A"]), "10.3.13.63");
+      await timed("update", async () => {
+        const { code, stderr } = await site.update(
+          ["add _acme-challenge.big.test. 60 TXT token"],
+          "big.test",
+        );
+        equal(code, 0, stderr);
+      });
+      await Deno.writeTextFile(`${site.clone}/big.test.zone`, "one A 192.0.2.1\n", { append: true });
+      await site.git(["commit", "-qam", "One more"]);
+      await timed("push of one more", () => site.git(["push", "-q"]));
+      equal(await serialOf(server, "big.test"), 3);
+      const longest = await crowd.end();
+      const peak = await peakMegabytes(server);
+      await server.kill();
+      await timed("start after the kill", async () => server = await serverIn(dir, AGAIN));
+      console.log(JSON.stringify({ ...took, longestUdpMs: longest, peakMegabytes: peak }));
+      equal(await dig(server.dns, ["+short", "one.big.test", "A"]), "192.0.2.1");
+      equal(await dig(server.dns, ["+short", "_acme-challenge.big.test", "TXT"]), '"token"');
+      equal(await serialOf(server, "big.test"), 3);
+      ok(longest < 1000, `an answer came after ${longest} ms`);
+      ok(peak < 2000, `${peak} MB`);
+      ok(!/worker .* failed/.test(server.log()), server.log());
+    } finally {
+      await crowd.end();
+      equal(await server.stop(), 0);
+    }
+    await fsck(`${dir}/.bailiwick`);
+  },
+);
+
 // --- what the tests share ----------------------------------------------------------------------------------------
 
 /** A clone of a running server's zones, and an updater with the admin's key. */
@@ -371,6 +494,41 @@ async function siteOf(server: RunningServer, dir: string, data = `${dir}/.bailiw
 }
 
 const NEVER = new AbortController().signal;
+
+/** Resolvers that ask all the time, each from a port of its own: between them they meet every worker. */
+function resolvers(server: RunningServer, name: string) {
+  const askers = Array.from({ length: 6 }, () => createAsker(10_000));
+  let asking = true;
+  let longest = 0;
+  const loops = askers.map(async (asker) => {
+    while (asking) {
+      ok(await asker.ask(server.dns, name, "A") !== undefined, "a question got no answer");
+      longest = Math.max(longest, asker.longest());
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  });
+  const ended = Promise.allSettled(loops);
+  let closed: Promise<number> | undefined;
+  const end = async () => {
+    asking = false;
+    const outcomes = await ended;
+    for (const asker of askers) asker.close();
+    const failed = outcomes.find((outcome) => outcome.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+    return Math.round(longest);
+  };
+  return {
+    first: askers[0],
+    /** Stops asking; the longest that an answer took, in milliseconds. */
+    end: () => closed ??= end(),
+  };
+}
+
+/** The most memory that the server ever held, resident. */
+async function peakMegabytes(server: RunningServer): Promise<number> {
+  const { stdout } = await run("sh", ["-c", `cat /proc/${server.pid}/status`]);
+  return Math.round(Number(/VmHWM:\s+(\d+) kB/.exec(stdout)?.[1]) / 1024);
+}
 
 async function serialOf(server: RunningServer, zone = "example.test"): Promise<number> {
   return Number((await dig(server.dns, ["+short", zone, "SOA"])).split(" ")[2]);
