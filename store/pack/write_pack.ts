@@ -5,6 +5,7 @@
  */
 import { StoreError } from "../types.ts";
 import type { GitObject, Oid, Pause, StoredEntry } from "../types.ts";
+import { concatBytes } from "../object/bytes.ts";
 import type { NewSha1 } from "../object/hash.ts";
 import { oidToBytes } from "../object/oid.ts";
 import type { Zlib } from "../zlib/zlib.ts";
@@ -45,22 +46,33 @@ export async function* writePack(
   const depths = new Uint8Array(oids.length);
   let offset = 0;
   let last: { readonly number: number; readonly entry: StoredEntry | undefined } | undefined;
-  const sent = (part: Uint8Array) => {
-    sha1.update(part);
+  // Gathered, since what is done for each chunk costs more than the few bytes of most entries.
+  let gathered: Uint8Array[] = [];
+  let sent = 0;
+  const put = (part: Uint8Array) => {
+    gathered.push(part);
     offset += part.length;
-    return part;
+  };
+  const takeChunk = () => {
+    const chunk = concatBytes(gathered);
+    gathered = [];
+    sent = offset;
+    sha1.update(chunk);
+    return chunk;
   };
 
-  yield sent(packHeader(oids.length));
+  put(packHeader(oids.length));
   for (let number = 0; number < oids.length; number++) {
     await options.pause?.();
     for (const next of withBases(number)) {
       const { header, deflated } = reused(next) ?? await made(next);
       offsets[next] = offset;
-      yield sent(header);
-      yield sent(deflated);
+      put(header);
+      put(deflated);
+      if (offset - sent >= chunkBytes) yield takeChunk();
     }
   }
+  yield takeChunk();
   yield sha1.digest();
 
   /** What has to be written for this one, bases first. A circle (deltas of two packs on one another) is cut open. */
@@ -109,6 +121,8 @@ export async function* writePack(
     return oids[number] as Oid;
   }
 }
+
+const chunkBytes = 65536;
 
 /** Chains of stored packs may meet in the new one; git makes none longer than this by default (`pack.depth`). */
 const deepestChain = 50;

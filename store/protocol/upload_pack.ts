@@ -1,6 +1,6 @@
 /** The server's side of a fetch: protocol v0, v1 and v2 over one standing flow. */
 import type { Flow, Result } from "../../conduit/mod.ts";
-import { concatBytes, utf8 } from "../object/bytes.ts";
+import { utf8 } from "../object/bytes.ts";
 import type { NewSha1 } from "../object/hash.ts";
 import { type PackSource, writePack } from "../pack/write_pack.ts";
 import type { ObjectReader, Oid, PackSummary, Pause, Refs } from "../types.ts";
@@ -354,23 +354,12 @@ class UploadSession {
     const oids = await selectObjects({ ...pack, reader: repository, graph: this.#graph, pause });
     if (pack.progress) await channel.write(encodeBand(2, utf8(`Sending ${oids.length} objects.\n`), room));
     let bytes = 0;
-    let gathered: Uint8Array[] = [];
-    let size = 0;
-    const send = async () => {
-      const whole = concatBytes(gathered);
-      gathered = [];
-      size = 0;
-      await channel.write(banded ? encodeBand(1, whole, room) : whole);
-    };
     for await (
-      const part of writePack(oids, repository, { ...this.#tools, offsetDeltas: pack.offsetDeltas, pause })
+      const chunk of writePack(oids, repository, { ...this.#tools, offsetDeltas: pack.offsetDeltas, pause })
     ) {
-      bytes += part.length;
-      gathered.push(part);
-      size += part.length;
-      if (size >= BAND_64K) await send();
+      bytes += chunk.length;
+      await channel.write(banded ? encodeBand(1, chunk, room) : chunk);
     }
-    await send();
     if (banded) await channel.write(FLUSH);
     this.sent = { objects: oids.length, bytes };
   }

@@ -134,6 +134,7 @@ async function openPack(folder: string, base: string): Promise<Pack | undefined>
   const damaged = (why: string) => new StoreError("corrupt", `${base}.pack is damaged: ${why}`);
   if (size < 32) throw damaged("it is cut short");
   const offsets = Float64Array.from({ length: index.count }, (_, rank) => index.offsetAt(rank)).sort();
+  const read = windowedReader(file, size);
   let ranks: Uint32Array | undefined;
   const cache = baseCache();
 
@@ -154,7 +155,7 @@ async function openPack(folder: string, base: string): Promise<Pack | undefined>
   function entryBytes(offset: number): Uint8Array {
     const end = offsets[placeOf(offset) + 1] ?? size - 20;
     if (end > size - 20 || end <= offset) throw damaged(`no entry at ${offset}`);
-    return readExactly(file, offset, end - offset);
+    return read(offset, end - offset);
   }
 
   /** Which object starts at `offset`; the table for that is made when it is first needed. */
@@ -264,6 +265,33 @@ export function readExactly(file: Deno.FsFile, offset: number, length: number): 
   }
   return bytes;
 }
+
+/**
+ * Reads through windows of the file that are kept for a while, since entries asked for one after the other lie near each
+ * other. Each begins at a multiple of half its size, so that what starts in its first half and is small lies whole in it.
+ */
+function windowedReader(file: Deno.FsFile, size: number): (offset: number, length: number) => Uint8Array {
+  const kept = new Map<number, Uint8Array>();
+  return (offset, length) => {
+    if (length > windowBytes / 2) return readExactly(file, offset, length);
+    const at = offset - (offset % (windowBytes / 2));
+    let window = kept.get(at);
+    if (window !== undefined) kept.delete(at);
+    else window = readExactly(file, at, Math.min(windowBytes, size - at));
+    // Put last again: the map's order is that of use.
+    kept.set(at, window);
+    if (kept.size > keptWindows) {
+      for (const oldest of kept.keys()) {
+        kept.delete(oldest);
+        break;
+      }
+    }
+    return window.subarray(offset - at, offset - at + length);
+  };
+}
+
+const windowBytes = 65536;
+const keptWindows = 32;
 
 function baseCache(): {
   get(offset: number): GitObject | undefined;
