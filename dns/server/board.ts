@@ -77,7 +77,7 @@ export function readBoard({ port, state }: BoardSeat): BoardReader {
         const received = receiveMessageOnPort(port);
         if (received === undefined) break;
         const news: News = received.message;
-        for (const image of news.images) images.set(image.id, image);
+        for (const image of news.images) images.set(image.id, unpacked(image));
         const zones = news.ids.flatMap((id) => images.get(id) ?? []);
         const kept = new Set(news.ids);
         for (const id of images.keys()) if (!kept.has(id)) images.delete(id);
@@ -104,7 +104,42 @@ interface News {
   /** The whole set, in order. */
   readonly ids: readonly number[];
   /** Those that the reader did not have. */
-  readonly images: readonly ZoneImage[];
+  readonly images: readonly PackedImage[];
+}
+
+/**
+ * An image with its memory instead of the arrays over it. Deno's `receiveMessageOnPort` walks through every element of a
+ * typed array that it receives, which for a zone of 200,000 records stops a worker for seconds; it passes memory as such.
+ */
+interface PackedImage extends Omit<ZoneImage, keyof SharedArrays> {
+  readonly memory: { readonly [array in keyof SharedArrays]: ArrayBufferLike };
+}
+
+/** Each array is the whole of its memory (`dns/zone/memory.ts`). */
+type SharedArrays = Pick<ZoneImage, "names" | "nodes" | "slots" | "rrsets" | "records">;
+
+function packed({ names, nodes, slots, rrsets, records, ...rest }: ZoneImage): PackedImage {
+  return {
+    ...rest,
+    memory: {
+      names: names.buffer,
+      nodes: nodes.buffer,
+      slots: slots.buffer,
+      rrsets: rrsets.buffer,
+      records: records.buffer,
+    },
+  };
+}
+
+function unpacked({ memory, ...rest }: PackedImage): ZoneImage {
+  return {
+    ...rest,
+    names: new Uint8Array(memory.names),
+    nodes: new Int32Array(memory.nodes),
+    slots: new Int32Array(memory.slots),
+    rrsets: new Int32Array(memory.rrsets),
+    records: new Uint8Array(memory.records),
+  };
 }
 
 function send(
@@ -113,7 +148,7 @@ function send(
 ): void {
   const ids = set.zones.map((zone) => zone.id);
   const version = Atomics.load(entry.seat.state, STATE.version) + 1 | 0;
-  const images = set.zones.filter((zone) => !entry.known.has(zone.id));
+  const images = set.zones.filter((zone) => !entry.known.has(zone.id)).map(packed);
   entry.known = new Set(ids);
   entry.outgoing.postMessage({ version, ids, images } satisfies News);
   Atomics.store(entry.seat.state, STATE.version, version);

@@ -199,8 +199,18 @@ export function createBatch(
     sendVectors,
     sendPointers: Array.from({ length: count }, (_, i) => at(sendHeaders, i * WORD.size * 4)),
   };
-  // The kernel writes through pointers that the collector does not see; what they point at must live as long.
-  owned.set(batch, [queries, responses, receiveVectors]);
+  // The kernel reads and writes through pointers that the collector does not see. Held for the thread's life: what only
+  // the batch held, it would lose inside a compiled loop that has taken its fields out and does not mention it again.
+  owned.push([
+    queries,
+    responses,
+    addresses,
+    controls,
+    receiveHeaders,
+    sendHeaders,
+    receiveVectors,
+    sendVectors,
+  ]);
   return batch;
 }
 
@@ -212,7 +222,7 @@ export function turnControl(controls: Uint8Array, at: number, ipv6: boolean): vo
   if (!ipv6) controls.fill(0, at + 16, at + 20);
 }
 
-const owned = new WeakMap<object, unknown>();
+const owned: unknown[] = [];
 
 function putPointer(words: Uint32Array, index: number, pointer: bigint): void {
   words[index] = Number(pointer & 0xffff_ffffn);

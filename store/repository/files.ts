@@ -35,16 +35,24 @@ export async function readSmallFileIfThere(path: string): Promise<Uint8Array | u
 
 const scratch = new Uint8Array(16384);
 
-/** Writes a new file and makes its bytes durable before it returns. @throws {Deno.errors.AlreadyExists} */
+/**
+ * Writes a new file and makes its bytes durable before it returns. One that cannot be written whole (the disk is full)
+ * is taken away again: half a lock would block every writer after. @throws {Deno.errors.AlreadyExists}
+ */
 export async function createFile(
   path: string,
   bytes: Uint8Array,
   options: { readonly mode: number; readonly sync: boolean },
 ): Promise<void> {
   using file = await Deno.open(path, { write: true, createNew: true, mode: options.mode });
-  let at = 0;
-  while (at < bytes.length) at += await file.write(bytes.subarray(at));
-  if (options.sync) await file.sync();
+  try {
+    let at = 0;
+    while (at < bytes.length) at += await file.write(bytes.subarray(at));
+    if (options.sync) await file.sync();
+  } catch (error) {
+    await Deno.remove(path);
+    throw error;
+  }
 }
 
 /** Makes a file's bytes, or a folder's entries, durable. */
