@@ -2,6 +2,7 @@
 import { equal, match, ok } from "node:assert/strict";
 import { openRepository } from "../../../store/mod.ts";
 import { serveUploadPack } from "../../../store/protocol/serve.ts";
+import { makeHistory } from "../pack_fixture.ts";
 import { realTest, run } from "../../tools/real.ts";
 import { commits, fsck, gitV, oidOf, withGitServer, workTree } from "./git_server.ts";
 
@@ -52,6 +53,32 @@ for (const version of [0, 1, 2]) {
         equal(sent.reduce((sum, count) => sum + count, 0), 9);
         await fsck(`${dir}/clone`);
       });
+    },
+  );
+
+  realTest(
+    `what is stored as deltas is sent as deltas, by v${version}`,
+    { needs: ["git"] },
+    async ({ dir }) => {
+      await makeHistory(`${dir}/h.git`, { files: 30, commits: 40, changes: 2, lines: 40 });
+      await run("git", ["repack", "-adfq"], { cwd: `${dir}/h.git` });
+      await serving(`${dir}/h.git`, {}, async (url) => {
+        await gitV(version, ["clone", "-q", "--bare", url, `${dir}/clone`]);
+      });
+      await fsck(`${dir}/clone`);
+      const deltas = async (repository: string) => {
+        const { stdout } = await run(
+          "git",
+          ["cat-file", "--batch-all-objects", "--batch-check=%(deltabase)"],
+          {
+            cwd: repository,
+          },
+        );
+        return stdout.split("\n").filter((base) => /[1-9a-f]/.test(base)).length;
+      };
+      const stored = await deltas(`${dir}/h.git`);
+      ok(stored > 50);
+      equal(await deltas(`${dir}/clone`), stored);
     },
   );
 
