@@ -207,7 +207,11 @@ class ReceiveSession {
   #unpackFailed(commands: readonly PushCommand[], error: StoreError): Judgement {
     if (error.code === "unreachable") throw error;
     if (!CLIENTS_FAULT.has(error.code)) this.failure = error;
-    const reason = CLIENTS_FAULT.has(error.code) ? oneLine(error.message) : "internal error";
+    const reason = CLIENTS_FAULT.has(error.code)
+      ? oneLine(error.message)
+      : error.code === "io"
+      ? "the server cannot store what was sent; its log says why"
+      : "internal error";
     const results = new Map<string, PushResult>();
     for (const { name } of commands) results.set(name, { ok: false, reason: "unpacker error" });
     return { unpack: reason, results };
