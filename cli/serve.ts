@@ -52,18 +52,33 @@ export async function serve(flags: ServeFlags): Promise<number> {
   startLog(settings.logLevel);
   const stopping = stopSignal();
   const undo: (() => unknown)[] = [];
+  let code = 2;
   try {
-    const apply = await start(settings, undo);
-    Deno.addSignalListener("SIGHUP", reloader(settings, read, apply));
+    const started = start(settings, undo).then((apply) =>
+      Deno.addSignalListener("SIGHUP", reloader(settings, read, apply))
+    );
+    // A start that takes long, for a remote that does not answer, is no reason to be deaf.
+    await Promise.race([started, stopping]);
     await stopping;
     log.info("stopping");
-    return 0;
+    code = 0;
   } finally {
-    // Last started, first stopped. What does not end by itself must not keep the process.
-    const late = setTimeout(() => Deno.exit(0), STOP_MS);
-    for (const each of undo.reverse()) await each();
-    clearTimeout(late);
+    await stopParts(undo, () => Deno.exit(code));
   }
+  return code;
+}
+
+/** Last started, first stopped. One that fails does not keep the others; what does not end is left after a while. */
+async function stopParts(undo: readonly (() => unknown)[], giveUp: () => void): Promise<void> {
+  const late = setTimeout(giveUp, STOP_MS);
+  for (const stop of undo.toReversed()) {
+    try {
+      await stop();
+    } catch (error) {
+      log.error(`while stopping: ${sentence(error)}`);
+    }
+  }
+  clearTimeout(late);
 }
 
 /** The contract gives 5 s. */

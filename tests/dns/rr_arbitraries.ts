@@ -140,7 +140,11 @@ export const RDATA: ReadonlyMap<number, Wire> = new Map<number, Wire>([
     RRTYPE.ZONEMD,
     row(
       u32,
-      fc.oneof(octets(48).map((all) => [1, 1, ...all]), octets(64).map((all) => [1, 2, ...all]), octets(14)),
+      fc.oneof(
+        octets(48).map((all) => [1, 1, ...all]),
+        octets(64).map((all) => [1, 2, ...all]),
+        octets(12).map((all) => [240, 77, ...all]),
+      ),
     ),
   ],
   [RRTYPE.SVCB, svcb],

@@ -1,8 +1,9 @@
 /** Remote mode: zones come from a repository behind a real sshd with a pinned host key. */
 import { equal, match, notEqual, ok } from "node:assert/strict";
+import { generateSshKey } from "../../conduit/mod.ts";
 import { dig } from "../tools/dig.ts";
 import { realTest, run } from "../tools/real.ts";
-import { gitEnvironment, type RunningServer, serverIn } from "../tools/server.ts";
+import { gitEnvironment, type RunningServer, serverIn, startServer } from "../tools/server.ts";
 import { type Sshd, SSHD_NEEDS_ROOT, startSshd } from "../tools/sshd.ts";
 
 const NEEDS = { needs: ["git", "ssh", "sshd", "dig"], ignore: SSHD_NEEDS_ROOT };
@@ -80,7 +81,26 @@ realTest("a remote with another host key than the pinned one is not talked to", 
   }
 });
 
-async function configure(dir: string, sshd: Sshd, pin: string): Promise<void> {
+realTest(
+  "a stop is heeded while the first pull waits for a remote that says nothing",
+  { needs: [] },
+  async ({ dir }) => {
+    using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    await Deno.writeTextFile(`${dir}/id`, generateSshKey("test").privateKey);
+    const remote = { port: silent.addr.port, identity: `${dir}/id` };
+    await configure(dir, remote, `SHA256:${"A".repeat(43)}`);
+    const connected = silent.accept();
+    const outcome = await startServer(dir, ["--config", "bailiwick.toml", "--acme", "off"], async (child) => {
+      using _ = await connected;
+      child.kill("SIGTERM");
+      await child.status;
+    });
+    equal(outcome.ready, false);
+    if (!outcome.ready) equal(outcome.code, 0, outcome.stderr);
+  },
+);
+
+async function configure(dir: string, sshd: Pick<Sshd, "port" | "identity">, pin: string): Promise<void> {
   await Deno.writeTextFile(
     `${dir}/bailiwick.toml`,
     [

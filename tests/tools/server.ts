@@ -21,8 +21,15 @@ export type ServerOutcome =
   | { readonly ready: true; readonly server: RunningServer }
   | { readonly ready: false; readonly code: number; readonly stdout: string; readonly stderr: string };
 
-/** Starts `serve` in `cwd` with free ports unless `args` says otherwise, and waits for it to be ready or to end. */
-export async function startServer(cwd: string, args: readonly string[] = []): Promise<ServerOutcome> {
+/**
+ * Starts `serve` in `cwd` with free ports unless `args` says otherwise, and waits for it to be ready or to end.
+ * @param meanwhile what happens to the process before it is ready
+ */
+export async function startServer(
+  cwd: string,
+  args: readonly string[] = [],
+  meanwhile: (child: Deno.ChildProcess) => Promise<void> = () => Promise.resolve(),
+): Promise<ServerOutcome> {
   const defaults = [["--dns", "127.0.0.1:0"], ["--ssh", "127.0.0.1:0"], ["--web", "127.0.0.1:0"]]
     .filter(([flag]) => !args.includes(flag)).flat();
   const child = new Deno.Command(Deno.execPath(), {
@@ -36,6 +43,7 @@ export async function startServer(cwd: string, args: readonly string[] = []): Pr
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
   const ended = child.status;
+  await meanwhile(child);
   const first = await Promise.race([stdout.firstLine, ended]);
   if (typeof first !== "string") {
     await Promise.all([stdout.done, stderr.done]);
