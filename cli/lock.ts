@@ -28,21 +28,3 @@ export function lockDataDir(dataDir: string): DataLock {
     },
   };
 }
-
-/** The pid of the server that holds a data directory, if one does. */
-export function lockHolder(dataDir: string): number | undefined {
-  let file: Deno.FsFile;
-  try {
-    file = Deno.openSync(join(dataDir, "lock"), { read: true });
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-  try {
-    if (file.tryLockSync(false)) return undefined;
-  } finally {
-    file.close();
-  }
-  const pid = Number(Deno.readTextFileSync(join(dataDir, "lock")).trim());
-  return Number.isInteger(pid) && pid > 0 ? pid : undefined;
-}

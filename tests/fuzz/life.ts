@@ -1,6 +1,6 @@
 /** One life of a `serve` process: started, loaded, killed at whatever moment. */
-import { hostAndPort } from "../tools/server.ts";
-import { findProgram, type RunOutcome } from "../tools/real.ts";
+import { hostAndPort, taskArguments } from "../tools/server.ts";
+import { findProgram, quietEnvironment, type RunOutcome } from "../tools/real.ts";
 
 /** Starts `serve` and kills it, ready or not, after so many milliseconds. True where it had said that it is ready. */
 export async function startAndKill(
@@ -9,7 +9,7 @@ export async function startAndKill(
   milliseconds: number,
 ): Promise<boolean> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: [...await serveArguments(), ...FREE_PORTS, ...args],
+    args: [...await taskArguments("serve"), ...FREE_PORTS, ...args],
     cwd: new URL("../..", import.meta.url),
     env: { INIT_CWD: cwd },
     stdin: "null",
@@ -39,7 +39,7 @@ export async function runUntil(
     args: [...args],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     clearEnv: true,
-    env: { ...ENVIRONMENT, PATH: Deno.env.get("PATH") ?? "", ...options.env },
+    env: { ...quietEnvironment(), ...options.env },
     stdin: options.stdin === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",
@@ -100,28 +100,6 @@ export async function nsupdateUntil(
 }
 
 const FREE_PORTS = ["--dns", "127.0.0.1:0", "--ssh", "127.0.0.1:0", "--web", "127.0.0.1:0"];
-
-const ENVIRONMENT = {
-  HOME: "/nonexistent",
-  LC_ALL: "C.UTF-8",
-  GIT_CONFIG_NOSYSTEM: "1",
-  GIT_CONFIG_GLOBAL: "/dev/null",
-  GIT_TERMINAL_PROMPT: "0",
-  GIT_AUTHOR_NAME: "Test",
-  GIT_AUTHOR_EMAIL: "test@example.test",
-  GIT_COMMITTER_NAME: "Test",
-  GIT_COMMITTER_EMAIL: "test@example.test",
-};
-
-function serveArguments(): Promise<string[]> {
-  return taskArguments("serve");
-}
-
-async function taskArguments(name: string): Promise<string[]> {
-  const text = await Deno.readTextFile(new URL("../../deno.json", import.meta.url));
-  const command: string = JSON.parse(text).tasks[name].command;
-  return command.split(" ").slice(1);
-}
 
 /** Where Deno keeps its packages, so that a command finds them without asking the network again. */
 function denoFolder(): Record<string, string> {

@@ -92,7 +92,8 @@ export function findProgram(program: string): string | undefined {
   return undefined;
 }
 
-function quietEnvironment(): Record<string, string> {
+/** PATH, and a git that knows nobody and reads nothing of the user's. */
+export function quietEnvironment(): Record<string, string> {
   return {
     PATH: `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`,
     HOME: "/nonexistent",

@@ -121,7 +121,8 @@ export function gitEnvironment(
   return { GIT_SSH_COMMAND: `ssh -F /dev/null ${options.join(" ")}`, HOME: parse(data).dir };
 }
 
-async function taskArguments(name: string): Promise<string[]> {
+/** What a task gives to `deno`: the permissions and the command, from deno.json itself. */
+export async function taskArguments(name: string): Promise<string[]> {
   const text = await Deno.readTextFile(new URL("../../deno.json", import.meta.url));
   const command: string = JSON.parse(text).tasks[name].command;
   const [program, ...args] = command.split(" ");
