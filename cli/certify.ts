@@ -2,7 +2,16 @@
 import { join } from "node:path";
 import { obtainCertificate, type ObtainOutcome, type PullerFiles } from "../acme/mod.ts";
 import { connect, createRegistry, tcpResolver } from "../conduit/mod.ts";
-import { createDnsClient, keyRight, type Name, parseKeyFile, parseName, type TsigKey } from "../dns/mod.ts";
+import {
+  createDnsClient,
+  isAtOrBelow,
+  keyRight,
+  type Name,
+  parseKeyFile,
+  parseName,
+  ROOT,
+  type TsigKey,
+} from "../dns/mod.ts";
 import { formatHostPort, parseHostPort } from "./address.ts";
 import { CliError, sentence } from "./errors.ts";
 import { userPath } from "./paths.ts";
@@ -107,13 +116,15 @@ function readKey(path: string): TsigKey {
   return parsed.value[0];
 }
 
-/** The zone section: the host itself, which any key with a right over it covers (the primary finds the zone). */
+/**
+ * The zone section: where the key has its right, if that covers the host; else the host itself, for the server to judge, which
+ * finds the zone. A key of another server's naming says nothing of its scope.
+ */
 function updateZone(key: TsigKey, host: string): Name {
-  const right = keyRight(key.name);
   const name = parseName(host);
   if (!name.ok) throw new CliError(`"${host}" is no host name: ${name.error.message}`);
-  // A key of another server's naming says nothing of its scope.
-  return right === undefined || right.zone === "." ? name.value : right.zone;
+  const scope = keyRight(key.name)?.zone;
+  return scope === undefined || scope === ROOT || !isAtOrBelow(name.value, scope) ? name.value : scope;
 }
 
 function filesIn(folder: string): PullerFiles {

@@ -24,9 +24,8 @@ import { generateKeyPem, generateRequest } from "./request.ts";
 /** What went wrong between client and server; `code` is `rcode` where the server said no. */
 export interface PullerClientError {
   readonly code: string;
+  /** With what the server said besides (RFC 8914). */
   readonly message: string;
-  /** What the server said besides (RFC 8914). */
-  readonly extended?: readonly { readonly text: string }[];
 }
 
 /** A DNS client of the primary, over TCP, that signs its updates: what `createDnsClient` of dns gives. */
@@ -295,8 +294,7 @@ function outcomeOf(error: PullerClientError): ObtainOutcome {
   if (error.code !== "rcode" && error.code !== "untrusted") {
     return { kind: "unreachable", reason: error.message };
   }
-  const texts = (error.extended ?? []).map((each) => each.text).filter((text) => text !== "");
-  return { kind: "refused", reason: [error.message, ...texts].join(": "), next: undefined };
+  return { kind: "refused", reason: error.message, next: undefined };
 }
 
 function unusable(reason: string): { ok: false; error: ObtainOutcome } {

@@ -167,9 +167,8 @@ export function directClient(primary: FakePrimary, judge: UpdateJudge, key: Upda
     update({ operations }) {
       const judged = judge(operations, key, primary.rrset);
       if (!judged.ok) {
-        const extended = [{ code: 18, text: judged.reason }];
-        const message = "the server answered REFUSED";
-        return Promise.resolve({ ok: false, error: { code: "rcode", message, extended } });
+        const message = `the server answers REFUSED (${judged.reason})`;
+        return Promise.resolve({ ok: false, error: { code: "rcode", message } });
       }
       primary.apply(judged.operations);
       return Promise.resolve({ ok: true, value: EMPTY });

@@ -145,6 +145,18 @@ realTest("a request for names outside the key's scope is REFUSED, nothing is sto
       "web.example.test",
     );
     equal(accepted.code, 0, accepted.stderr);
+
+    const certify = (host: string) =>
+      runCommand(dir, "certify", [
+        ...[host, "--server", server.dns, "--key-file", keyFile],
+        ...["--out", "certs", "--timeout", "60"],
+      ]);
+    const below = await certify("a.web.example.test");
+    equal(below.code, 0, below.stderr);
+    await verify(dir, "a.web.example.test");
+    const beside = await certify("mail.example.test");
+    equal(beside.code, 1);
+    match(beside.stderr, /refused: .*REFUSED \(the key web\._update\.web\.example\.test\. has no right/);
   } finally {
     equal(await server.stop(), 0);
   }

@@ -42,6 +42,12 @@ realTest("Pebble issues apex and wildcard together through our DNS, and both tok
       match(names.stdout, /DNS:example\.test/);
       equal(await eventually(() => dig(server.dns, ["+short", "_acme-challenge.example.test", "TXT"])), "");
 
+      deepEqual(
+        await tokenCounts(`${dir}/.bailiwick/zones.git`),
+        [2, 0],
+        "both were presented in one change",
+      );
+
       // After a restart nothing is ordered again: the account and the certificate are known.
       equal(await server.stop(), 0);
       server = await serverIn(dir, args);
@@ -57,6 +63,19 @@ realTest("Pebble issues apex and wildcard together through our DNS, and both tok
     await pebble.stop();
   }
 });
+
+/** How many challenge records stood at once, in the order of the commits on branch `machine` that changed them. */
+async function tokenCounts(repository: string): Promise<number[]> {
+  const git = async (...args: string[]) =>
+    (await run("git", ["-C", repository, ...args], { check: false })).stdout.trim();
+  const path = "*/_acme-challenge";
+  const commits = (await git("log", "--reverse", "--format=%H", "machine", "--", path)).split("\n");
+  return await Promise.all(commits.map(async (commit) => {
+    const files = await git("ls-tree", "-r", "--name-only", commit);
+    const file = files.split("\n").find((name) => name.endsWith("/_acme-challenge"));
+    return file === undefined ? 0 : (await git("show", `${commit}:${file}`)).split("\n").length;
+  }));
+}
 
 /** Asks until the answer is empty, or gives the last one. */
 async function eventually(ask: () => Promise<string>): Promise<string> {
