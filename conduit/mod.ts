@@ -35,6 +35,9 @@ export { tlsProtocol, tlsResolver } from "./tls.ts";
 export type { MemoryConfig, MemoryNetwork, MemoryPairOptions } from "./memory.ts";
 export { createMemoryNetwork, memoryPair, memoryProtocol, memoryResolver } from "./memory.ts";
 
+// HTTP: requests with streamed bodies.
+export type { HttpClient, HttpHeaders, HttpRequest, HttpResponse } from "./http/types.ts";
+
 // The listening side.
 export type { Listener, ListenErrorCode, ListenEvent, ListenLimits } from "./listener.ts";
 export { ListenError } from "./listener.ts";
