@@ -44,6 +44,7 @@ export { encodePack } from "./pack/encode.ts";
 export { indexPack } from "./pack/index_pack.ts";
 export type { IndexedPack, IndexPackOptions, PackStorage } from "./pack/index_pack.ts";
 export { decodePackIndex, encodePackIndex } from "./pack/index_file.ts";
+export type { Identify, PackKind, PackObject } from "./pack/types.ts";
 export type { IndexedObjects, PackIndex } from "./pack/index_file.ts";
 export { newSha1 } from "./repository/sha1.ts";
 export { nodeZlib } from "./zlib/node.ts";

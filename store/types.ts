@@ -1,4 +1,10 @@
 import type { Result } from "../conduit/mod.ts";
+import type { StoreError } from "./error.ts";
+import type { PackedEntry, PackLimits } from "./pack/types.ts";
+
+export { StoreError } from "./error.ts";
+export type { StoreErrorCode } from "./error.ts";
+export type { PackLimits, Pause } from "./pack/types.ts";
 
 declare const oidBrand: unique symbol;
 
@@ -20,13 +26,8 @@ export interface ObjectReader {
   has(oid: Oid): Promise<boolean>;
 }
 
-/**
- * An object as a pack holds it, deflated: with a header before it, it can go into another pack as it is. `size` is that
- * of the inflated data: the object's content, or the delta against `base`.
- */
-export type StoredEntry =
-  | { readonly kind: ObjectKind; readonly size: number; readonly deflated: Uint8Array }
-  | { readonly kind: "delta"; readonly base: Oid; readonly size: number; readonly deflated: Uint8Array };
+/** An object as a pack holds it, deflated. */
+export type StoredEntry = PackedEntry<Oid>;
 
 /** A ref to move from one object to another; `undefined` stands for "not there". Compare-and-swap: `old` must hold. */
 export interface RefMove {
@@ -89,43 +90,7 @@ export interface Quarantine extends ObjectReader {
   discard(): Promise<void>;
 }
 
-/** Bounds on what a peer may send us. All are counts or bytes. */
-export interface PackLimits {
-  readonly packBytes: number;
-  readonly objectBytes: number;
-  readonly objects: number;
-  readonly deltaDepth: number;
-  /** Total bytes that delta resolution may produce: the brake on delta bombs. */
-  readonly deltaWork: number;
-}
-
-/**
- * Called often by what goes on for long without waiting for anything: lets others run where it is time for that, and
- * costs next to nothing where it is not.
- */
-export type Pause = () => Promise<void>;
-
 export interface PackSummary {
   readonly objects: number;
   readonly bytes: number;
-}
-
-export type StoreErrorCode =
-  | "corrupt"
-  | "missing"
-  | "limit"
-  | "malformed"
-  | "fsck"
-  | "connectivity"
-  | "io"
-  | "protocol"
-  | "remote"
-  | "unreachable";
-
-/** A fault of the store, with a stable code and a sentence that names the thing. */
-export class StoreError extends Error {
-  override readonly name = "StoreError";
-  constructor(readonly code: StoreErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
-  }
 }

@@ -1,15 +1,9 @@
 import type { ObjectKind, Oid } from "../types.ts";
+import type { NewSha1 } from "../pack/types.ts";
 import { utf8 } from "./bytes.ts";
 import { oidFromBytes } from "./oid.ts";
 
-/** A running SHA-1. Handed in, so that what uses it loads where there is no `node:crypto`. */
-export interface Sha1 {
-  update(bytes: Uint8Array): void;
-  /** The 20 bytes; the state may not be used afterwards. */
-  digest(): Uint8Array;
-}
-
-export type NewSha1 = () => Sha1;
+export type { NewSha1, Sha1 } from "../pack/types.ts";
 
 /** The 20 bytes that name an object: SHA-1 over `kind size NUL content` (gitformat-loose, "Loose object"). */
 export function hashObject(kind: ObjectKind, content: Uint8Array, newSha1: NewSha1): Uint8Array {

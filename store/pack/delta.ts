@@ -2,7 +2,7 @@
  * Applying deltas (gitformat-pack, "Deltified representation"). Hot when a pack is indexed: the output is allocated
  * once, copies go by `copyWithin`-like block moves, short ones byte by byte. Benchmark: tests/bench/pack_bench.ts.
  */
-import { StoreError } from "../types.ts";
+import { StoreError } from "../error.ts";
 
 /** The sizes a delta declares, and where its instructions start. @throws {StoreError} `malformed` */
 export function deltaSizes(

@@ -1,6 +1,5 @@
-import { StoreError } from "../types.ts";
-import type { GitObject } from "../types.ts";
-import type { NewSha1 } from "../object/hash.ts";
+import { StoreError } from "../error.ts";
+import type { NewSha1, PackObject } from "./types.ts";
 import type { Zlib } from "../zlib/zlib.ts";
 import { encodeEntryHeader } from "./entry.ts";
 
@@ -9,7 +8,7 @@ import { encodeEntryHeader } from "./entry.ts";
  * @throws {StoreError} `malformed` where there are not exactly `count` objects, or one is too large for an entry
  */
 export async function* encodePack(
-  objects: AsyncIterable<GitObject> | Iterable<GitObject>,
+  objects: AsyncIterable<PackObject> | Iterable<PackObject>,
   count: number,
   tools: { readonly zlib: Zlib; readonly newSha1: NewSha1 },
 ): AsyncIterable<Uint8Array> {

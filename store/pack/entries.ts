@@ -1,4 +1,4 @@
-import type { ObjectKind } from "../types.ts";
+import type { PackKind } from "./types.ts";
 import { entryType } from "./entry.ts";
 
 /** What is known of a pack's entries, in the order of the pack; grows as they come, never on a declared count. */
@@ -39,7 +39,7 @@ export class PackEntries {
   }
 
   /** Notes what an entry turned out to be. */
-  setObject(entry: number, kind: ObjectKind, oid: Uint8Array): void {
+  setObject(entry: number, kind: PackKind, oid: Uint8Array): void {
     if ((this.types[entry] ?? 0) >= entryType.offsetDelta) this.#unresolved--;
     this.types[entry] = entryType[kind];
     this.#oids.set(oid, entry * 20);

@@ -1,5 +1,5 @@
-import { StoreError } from "../types.ts";
-import type { ObjectKind } from "../types.ts";
+import { StoreError } from "../error.ts";
+import type { PackKind } from "./types.ts";
 
 /** A pack entry's type (gitformat-pack, "Object types"). */
 export const entryType = { commit: 1, tree: 2, blob: 3, tag: 4, offsetDelta: 6, refDelta: 7 } as const;
@@ -60,7 +60,7 @@ export function decodeEntryHeader(bytes: Uint8Array, at: number, end: number): E
 }
 
 /** The header of an undeltified entry. */
-export function encodeEntryHeader(kind: ObjectKind, size: number): Uint8Array {
+export function encodeEntryHeader(kind: PackKind, size: number): Uint8Array {
   return new Uint8Array(typeAndSize(entryType[kind], size));
 }
 
@@ -88,10 +88,10 @@ function typeAndSize(type: number, size: number): number[] {
   return bytes;
 }
 
-export function kindOfType(type: number): ObjectKind {
+export function kindOfType(type: number): PackKind {
   const kind = kinds[type];
   if (kind === undefined) throw new StoreError("malformed", `pack entry type ${type} is no object kind`);
   return kind;
 }
 
-const kinds: readonly (ObjectKind | undefined)[] = [undefined, "commit", "tree", "blob", "tag"];
+const kinds: readonly (PackKind | undefined)[] = [undefined, "commit", "tree", "blob", "tag"];

@@ -1,8 +1,7 @@
-import { StoreError } from "../types.ts";
-import type { Oid } from "../types.ts";
-import { equalBytes } from "../object/bytes.ts";
-import type { NewSha1 } from "../object/hash.ts";
-import { oidFromBytes, writeOid } from "../object/oid.ts";
+import { StoreError } from "../error.ts";
+import { equalBytes } from "../zlib/bytes.ts";
+import { compareIds, idFromBytes, writeId } from "./id.ts";
+import type { NewSha1 } from "./types.ts";
 
 /** What an index says of each object of a pack; `oids` holds 20 bytes an object. */
 export interface IndexedObjects {
@@ -43,7 +42,7 @@ export function encodePackIndex(
     const to = oidsAt + rank * 20;
     bytes.set(oid, to);
     if (rank > 0 && equalBytes(oid, bytes.subarray(to - 20, to))) {
-      throw new StoreError("malformed", `object ${oidFromBytes(oid)} stands in the pack twice`);
+      throw new StoreError("malformed", `object ${idFromBytes(oid)} stands in the pack twice`);
     }
     fanOut[oid[0] ?? 0] = rank + 1;
     view.setUint32(crcsAt + rank * 4, crcs[i] ?? 0);
@@ -69,13 +68,13 @@ export function encodePackIndex(
 }
 
 /** An index that was read: where a pack's objects lie. */
-export interface PackIndex {
+export interface PackIndex<Id extends string = string> {
   readonly count: number;
   /** Where the object starts in the pack. */
-  find(oid: Oid): number | undefined;
+  find(oid: Id): number | undefined;
   /** The object's place in the order of ids, by which the others are asked. */
-  rankOf(oid: Oid): number | undefined;
-  oidAt(rank: number): Oid;
+  rankOf(oid: Id): number | undefined;
+  oidAt(rank: number): Id;
   offsetAt(rank: number): number;
   crcAt(rank: number): number;
   /** The pack's own checksum, as the index has it. */
@@ -83,7 +82,7 @@ export interface PackIndex {
 }
 
 /** @throws {StoreError} `corrupt` */
-export function decodePackIndex(bytes: Uint8Array): PackIndex {
+export function decodePackIndex<Id extends string = string>(bytes: Uint8Array): PackIndex<Id> {
   const damaged = (why: string) => new StoreError("corrupt", `a pack index is damaged: ${why}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 8 + 1024 + 40 || view.getUint32(0) !== magic || view.getUint32(4) !== 2) {
@@ -111,14 +110,14 @@ export function decodePackIndex(bytes: Uint8Array): PackIndex {
     return Number(view.getBigUint64(largeAt + at));
   };
   const wanted = new Uint8Array(20);
-  const rankOf = (oid: Oid) => {
-    writeOid(oid, wanted, 0);
+  const rankOf = (oid: Id) => {
+    writeId(oid, wanted, 0);
     const first = wanted[0] ?? 0;
     let low = fanOut(first - 1);
     let high = fanOut(first);
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const difference = compareAt(bytes, oidsAt + middle * 20, wanted, 0);
+      const difference = compareIds(bytes, oidsAt + middle * 20, wanted, 0);
       if (difference === 0) return middle;
       if (difference < 0) low = middle + 1;
       else high = middle;
@@ -132,7 +131,7 @@ export function decodePackIndex(bytes: Uint8Array): PackIndex {
       const rank = rankOf(oid);
       return rank === undefined ? undefined : offsetAt(rank);
     },
-    oidAt: (rank) => oidFromBytes(bytes, oidsAt + rank * 20),
+    oidAt: (rank) => idFromBytes<Id>(bytes, oidsAt + rank * 20),
     offsetAt,
     crcAt: (rank) => view.getUint32(crcsAt + rank * 4),
     packChecksum: bytes.subarray(bytes.length - 40, bytes.length - 20),
@@ -150,13 +149,5 @@ function sortedByOid({ count, oids }: IndexedObjects): Uint32Array {
     keys[i] = view.getUint32(i * 20) * 0x100000 + (view.getUint32(i * 20 + 4) >>> 12);
     order[i] = i;
   }
-  return order.sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0) || compareAt(oids, a * 20, oids, b * 20));
-}
-
-function compareAt(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number {
-  for (let i = 0; i < 20; i++) {
-    const difference = (a[aAt + i] ?? 0) - (b[bAt + i] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
+  return order.sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0) || compareIds(oids, a * 20, oids, b * 20));
 }

@@ -1,8 +1,6 @@
-import { StoreError } from "../types.ts";
-import type { GitObject, PackLimits, Pause } from "../types.ts";
-import { hashObject } from "../object/hash.ts";
-import type { NewSha1 } from "../object/hash.ts";
-import { concatBytes } from "../object/bytes.ts";
+import { StoreError } from "../error.ts";
+import type { Identify, NewSha1, PackLimits, PackObject, Pause } from "./types.ts";
+import { concatBytes } from "../zlib/bytes.ts";
 import type { Zlib } from "../zlib/zlib.ts";
 import { encodePackIndex } from "./index_file.ts";
 import { encodeEntryHeader, entryType, kindOfType } from "./entry.ts";
@@ -24,12 +22,15 @@ export interface PackStorage {
 export interface IndexPackOptions {
   readonly limits: PackLimits;
   readonly zlib: Zlib;
+  /** For the pack's own checksum. */
   readonly newSha1: NewSha1;
+  /** Names each object. */
+  readonly identify: Identify;
   readonly storage: PackStorage;
   /** Bases of a thin pack, by their 20 bytes. Without it a pack must hold all its bases. */
-  readonly external?: (oid: Uint8Array) => Promise<GitObject | undefined>;
+  readonly external?: (oid: Uint8Array) => Promise<PackObject | undefined>;
   /** Sees every object of the pack once, in no particular order; throws to refuse the pack. */
-  readonly onObject?: (object: GitObject, oid: Uint8Array) => void;
+  readonly onObject?: (object: PackObject, oid: Uint8Array) => void;
   /** Called often; lets others run where it is time for that. */
   readonly pause?: Pause;
 }
@@ -62,8 +63,8 @@ export async function indexPack(
   const entries = new PackEntries();
   const held = heldData();
 
-  const admit = (object: GitObject): Uint8Array => {
-    const oid = hashObject(object.kind, object.content, newSha1);
+  const admit = (object: PackObject): Uint8Array => {
+    const oid = options.identify(object.kind, object.content);
     options.onObject?.(object, oid);
     return oid;
   };

@@ -2,9 +2,9 @@
  * The second pass: deltas, depth first from each base, so that a base is inflated once and held only while it has
  * children left. Hot when a pack is indexed. Benchmark: tests/bench/pack_bench.ts.
  */
-import { StoreError } from "../types.ts";
-import type { GitObject, PackLimits, Pause } from "../types.ts";
-import { latin1 } from "../object/bytes.ts";
+import { StoreError } from "../error.ts";
+import type { PackLimits, PackObject, Pause } from "./types.ts";
+import { idToBytes, toHex } from "./id.ts";
 import { applyDelta, deltaSizes } from "./delta.ts";
 import { entryType, kindOfType } from "./entry.ts";
 import type { PackEntries } from "./entries.ts";
@@ -14,7 +14,7 @@ export interface ResolveOptions {
   /** An entry's inflated data: an object's content, or a delta. */
   readonly dataOf: (entry: number) => Uint8Array;
   /** Called once for each delta resolved; the 20 bytes that name the object. */
-  readonly onResolved: (entry: number, object: GitObject) => Uint8Array;
+  readonly onResolved: (entry: number, object: PackObject) => Uint8Array;
   /** An object from outside the pack, by its 20 bytes, which is then appended to it (a thin pack); its new entry. */
   readonly appendBase: (oid: Uint8Array) => Promise<number | undefined>;
   readonly pause: Pause;
@@ -39,7 +39,7 @@ export async function resolveDeltas(entries: PackEntries, options: ResolveOption
     found = false;
     for (const [key] of [...children.byOid]) {
       if (!children.byOid.has(key)) continue;
-      const base = await options.appendBase(Uint8Array.from(key, (byte) => byte.charCodeAt(0)));
+      const base = await options.appendBase(idToBytes(key));
       if (base === undefined) continue;
       found = true;
       const waiting = takeChildren(base);
@@ -115,7 +115,7 @@ export async function resolveDeltas(entries: PackEntries, options: ResolveOption
     const byOffset = children.byEntry.get(entry);
     if (byOffset !== undefined) children.byEntry.delete(entry);
     if (children.byOid.size === 0) return byOffset;
-    const key = latin1(entries.oid(entry));
+    const key = toHex(entries.oid(entry));
     const byOid = children.byOid.get(key);
     if (byOid === undefined) return byOffset;
     children.byOid.delete(key);
@@ -150,7 +150,7 @@ function isDelta(entries: PackEntries, entry: number): boolean {
 
 interface Children {
   readonly byEntry: Map<number, number[]>;
-  /** Keyed by the base's 20 bytes, one character a byte. */
+  /** Keyed by the base's id. */
   readonly byOid: Map<string, number[]>;
 }
 
@@ -165,7 +165,7 @@ function groupChildren(entries: PackEntries): Children {
       }
       add(byEntry, base, entry);
     } else if (entries.types[entry] === entryType.refDelta) {
-      add(byOid, latin1(entries.baseOids[entry] ?? new Uint8Array()), entry);
+      add(byOid, toHex(entries.baseOids[entry] ?? new Uint8Array()), entry);
     }
   }
   return { byEntry, byOid };

@@ -3,10 +3,9 @@
  * whole. Hot when a pack is indexed: an entry that lies whole in the buffer is inflated in one call, without copying.
  * Benchmark: tests/bench/pack_bench.ts.
  */
-import { StoreError } from "../types.ts";
-import type { PackLimits } from "../types.ts";
-import { equalBytes } from "../object/bytes.ts";
-import type { NewSha1 } from "../object/hash.ts";
+import { StoreError } from "../error.ts";
+import type { NewSha1, PackLimits } from "./types.ts";
+import { equalBytes } from "../zlib/bytes.ts";
 import { longestDeflated } from "../zlib/zlib.ts";
 import type { Inflater, Zlib } from "../zlib/zlib.ts";
 import { decodeEntryHeader, longestEntryHeader } from "./entry.ts";

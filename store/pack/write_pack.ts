@@ -3,19 +3,18 @@
  * there with, a delta too where its base goes out with it; only the rest is read, and deflated anew.
  * Benchmark: tests/bench/transfer_bench.ts.
  */
-import { StoreError } from "../types.ts";
-import type { GitObject, Oid, Pause, StoredEntry } from "../types.ts";
-import { concatBytes } from "../object/bytes.ts";
-import type { NewSha1 } from "../object/hash.ts";
-import { oidToBytes } from "../object/oid.ts";
+import { StoreError } from "../error.ts";
+import type { NewSha1, PackedEntry, PackObject, Pause } from "./types.ts";
+import { concatBytes } from "../zlib/bytes.ts";
+import { idToBytes } from "./id.ts";
 import type { Zlib } from "../zlib/zlib.ts";
 import { packHeader } from "./encode.ts";
 import { encodeDeltaHeader, encodeEntryHeader } from "./entry.ts";
 
-export interface PackSource {
-  read(oid: Oid): Promise<GitObject | undefined>;
+export interface PackSource<Id extends string = string> {
+  read(oid: Id): Promise<PackObject | undefined>;
   /** As a pack holds it; `undefined` where none does. */
-  storedEntry?(oid: Oid): StoredEntry | undefined;
+  storedEntry?(oid: Id): PackedEntry<Id> | undefined;
 }
 
 export interface WritePackOptions {
@@ -31,21 +30,21 @@ export interface WritePackOptions {
  * In their order, but a base stands before the deltas on it.
  * @throws {StoreError} `missing`, `corrupt`
  */
-export async function* writePack(
-  oids: readonly Oid[],
-  source: PackSource,
+export async function* writePack<Id extends string>(
+  oids: readonly Id[],
+  source: PackSource<Id>,
   options: WritePackOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { zlib } = options;
   const sha1 = options.newSha1();
-  const numbers = new Map<Oid, number>();
+  const numbers = new Map<Id, number>();
   for (const oid of oids) numbers.set(oid, numbers.size);
   if (numbers.size !== oids.length) throw new StoreError("malformed", "a pack with an object twice");
   // By number; 0 stands for not written yet, since nothing starts there.
   const offsets = new Float64Array(oids.length);
   const depths = new Uint8Array(oids.length);
   let offset = 0;
-  let last: { readonly number: number; readonly entry: StoredEntry | undefined } | undefined;
+  let last: { readonly number: number; readonly entry: PackedEntry<Id> | undefined } | undefined;
   // Gathered, since what is done for each chunk costs more than the few bytes of most entries.
   let gathered: Uint8Array[] = [];
   let sent = 0;
@@ -99,12 +98,12 @@ export async function* writePack(
     const depth = (depths[base] ?? 0) + 1;
     if (baseAt === 0 || depth > deepestChain) return undefined;
     depths[number] = depth;
-    const named = options.offsetDeltas ? offset - baseAt : oidToBytes(entry.base);
+    const named = options.offsetDeltas ? offset - baseAt : idToBytes(entry.base);
     return { header: encodeDeltaHeader(size, named), deflated };
   }
 
   /** Asked twice for the same one when its bases were looked for just before. */
-  function stored(number: number): StoredEntry | undefined {
+  function stored(number: number): PackedEntry<Id> | undefined {
     if (last?.number !== number) last = { number, entry: source.storedEntry?.(oidOf(number)) };
     return last.entry;
   }
@@ -117,8 +116,8 @@ export async function* writePack(
     return { header: encodeEntryHeader(kind, content.length), deflated: zlib.deflate(content) };
   }
 
-  function oidOf(number: number): Oid {
-    return oids[number] as Oid;
+  function oidOf(number: number): Id {
+    return oids[number] as Id;
   }
 }
 

@@ -25,7 +25,7 @@ import {
 } from "./upload_request.ts";
 
 export interface UploadPackOptions {
-  readonly repository: ObjectReader & PackSource & { readonly refs: Refs };
+  readonly repository: ObjectReader & PackSource<Oid> & { readonly refs: Refs };
   readonly flow: Flow;
   /** What the client asked for in `GIT_PROTOCOL`; see `requestedVersion`. */
   readonly version: ProtocolVersion;

@@ -105,7 +105,7 @@ export function packedHeap(folder: string): PackedHeap {
 
 interface Pack {
   readonly base: string;
-  readonly index: PackIndex;
+  readonly index: PackIndex<Oid>;
   readAt(offset: number, wanted: Oid): GitObject;
   entryAt(rank: number): StoredEntry;
   close(): void;
@@ -121,7 +121,7 @@ const cacheBytes = 16 * 1024 * 1024;
 async function openPack(folder: string, base: string): Promise<Pack | undefined> {
   const bytes = await readFileIfThere(`${folder}/${base}.idx`);
   if (bytes === undefined) return undefined;
-  const index = decodePackIndex(bytes);
+  const index = decodePackIndex<Oid>(bytes);
   let file: Deno.FsFile;
   try {
     file = Deno.openSync(`${folder}/${base}.pack`, { read: true });

@@ -2,6 +2,7 @@ import type { Result } from "../../conduit/mod.ts";
 import { StoreError } from "../types.ts";
 import type { GitObject, Oid, PackLimits, PackSummary, Quarantine } from "../types.ts";
 import { fsckObject } from "../object/fsck.ts";
+import { hashObject } from "../object/hash.ts";
 import { objectLinks } from "../object/links.ts";
 import { oidFromBytes } from "../object/oid.ts";
 import { toHex } from "../object/oid.ts";
@@ -38,7 +39,7 @@ interface ArrivedPack {
   readonly name: string;
   /** By the object's place among the ids as sorted: its kind, or 0 for a base that was added to a thin pack. */
   readonly types: Uint8Array;
-  readonly index: PackIndex;
+  readonly index: PackIndex<Oid>;
   readonly received: readonly Oid[];
   readonly count: number;
 }
@@ -141,6 +142,7 @@ async function writePack(
     limits,
     zlib: nodeZlib,
     newSha1,
+    identify: (kind, content) => hashObject(kind, content, newSha1),
     storage: fileStorage(file),
     external: (oid) => inRepository(oidFromBytes(oid)),
     onObject(object, oid) {
@@ -179,7 +181,7 @@ function oidsOf(pack: IndexedPack): Oid[] {
 }
 
 function arrivedPack(name: string, pack: IndexedPack, received: readonly Oid[]): ArrivedPack {
-  const index = decodePackIndex(pack.index);
+  const index = decodePackIndex<Oid>(pack.index);
   const types = new Uint8Array(index.count);
   received.forEach((oid, entry) => {
     const rank = index.rankOf(oid);

@@ -5,7 +5,7 @@
  */
 import type { Buffer } from "node:buffer";
 import * as zlib from "node:zlib";
-import { equalBytes } from "../object/bytes.ts";
+import { equalBytes } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
 import { pakoInflater } from "./pako.ts";
 import type { Inflated, Zlib } from "./zlib.ts";

@@ -8,7 +8,7 @@ import {
   zlibInflateInit2,
   ZStream,
 } from "pako";
-import { concatBytes } from "../object/bytes.ts";
+import { concatBytes } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
 import type { Inflated, Inflater, Zlib } from "./zlib.ts";
 

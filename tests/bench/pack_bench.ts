@@ -9,6 +9,7 @@ import { indexPack as isomorphicIndexPack } from "isomorphic-git";
 import { indexPack, newSha1, nodeZlib, pakoZlib } from "../../store/mod.ts";
 import type { PackStorage } from "../../store/mod.ts";
 import { equalBytes } from "../../store/object/bytes.ts";
+import { hashObject } from "../../store/object/hash.ts";
 import { inChunks, makeHistory } from "../store/pack_fixture.ts";
 import { git } from "../store/git_fixture.ts";
 import { run } from "../tools/real.ts";
@@ -85,6 +86,7 @@ async function ours(bytes: Uint8Array, zlib: typeof nodeZlib): Promise<Uint8Arra
     limits,
     zlib,
     newSha1,
+    identify: (kind, content) => hashObject(kind, content, newSha1),
     storage: storageOf(file),
   });
   return indexed.index;

@@ -10,7 +10,7 @@ import {
   pakoZlib,
   utf8,
 } from "../../store/mod.ts";
-import type { GitObject, ObjectKind, PackLimits, PackStorage, Zlib } from "../../store/mod.ts";
+import type { GitObject, Identify, ObjectKind, PackLimits, PackStorage, Zlib } from "../../store/mod.ts";
 import { concatBytes } from "../../store/object/bytes.ts";
 import { hashObject } from "../../store/object/hash.ts";
 import { toHex } from "../../store/object/oid.ts";
@@ -21,6 +21,7 @@ import { realTest, run } from "../tools/real.ts";
 import { git } from "./git_fixture.ts";
 import { generator, inChunks, makeHistory } from "./pack_fixture.ts";
 
+const identify: Identify = (kind, content) => hashObject(kind, content, newSha1);
 const roomy: PackLimits = {
   packBytes: 1e8,
   objectBytes: 1e7,
@@ -338,7 +339,14 @@ interface TakeOptions {
 
 async function take(chunks: Iterable<Uint8Array>, options: TakeOptions = {}) {
   const { zlib = nodeZlib, storage = memoryStorage(), limits, ...rest } = options;
-  return await indexPack(chunks, { limits: { ...roomy, ...limits }, zlib, newSha1, storage, ...rest });
+  return await indexPack(chunks, {
+    limits: { ...roomy, ...limits },
+    zlib,
+    newSha1,
+    identify,
+    storage,
+    ...rest,
+  });
 }
 
 function memoryStorage(): PackStorage & { bytes(): Uint8Array } {

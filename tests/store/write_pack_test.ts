@@ -11,6 +11,7 @@ import {
 } from "../../store/mod.ts";
 import type { GitObject, Oid, Repository } from "../../store/mod.ts";
 import { concatBytes } from "../../store/object/bytes.ts";
+import { hashObject } from "../../store/object/hash.ts";
 import { writePack } from "../../store/pack/write_pack.ts";
 import type { PackSource } from "../../store/pack/write_pack.ts";
 import type { StoredEntry } from "../../store/types.ts";
@@ -29,7 +30,7 @@ realTest(
       for (const [order, chosen] of Object.entries(orders)) {
         for (const offsetDeltas of [true, false]) {
           const read: Oid[] = [];
-          const source: PackSource = {
+          const source: PackSource<Oid> = {
             read: (oid) => (read.push(oid), repository.read(oid)),
             storedEntry: (oid) => repository.storedEntry(oid),
           };
@@ -79,7 +80,7 @@ Deno.test("deltas of two packs on one another are cut open", async () => {
     return { kind: "delta", base: oidOf(base), size: delta.length, deflated: nodeZlib.deflate(delta) };
   };
   const entries = new Map([[oidOf(a), entry(b, a)], [oidOf(b), entry(a, b)]]);
-  const source: PackSource = {
+  const source: PackSource<Oid> = {
     read: (oid) => Promise.resolve(objects.get(oid)),
     storedEntry: (oid) => entries.get(oid),
   };
@@ -104,7 +105,7 @@ Deno.test("a chain of stored deltas is cut where it grows too deep for others", 
     }
     base = oid;
   }
-  const source: PackSource = {
+  const source: PackSource<Oid> = {
     read: (oid) => Promise.resolve(objects.get(oid)),
     storedEntry: (oid) => entries.get(oid),
   };
@@ -117,7 +118,7 @@ Deno.test("a chain of stored deltas is cut where it grows too deep for others", 
 
 Deno.test("what is not there, or is asked for twice, makes no pack; a long one pauses for each object", async () => {
   const object: GitObject = { kind: "blob", content: utf8("x") };
-  const source: PackSource = { read: () => Promise.resolve(object) };
+  const source: PackSource<Oid> = { read: () => Promise.resolve(object) };
   await rejects(written([oidOf(object)], { read: () => Promise.resolve(undefined) }, true), {
     code: "missing",
   });
@@ -160,7 +161,11 @@ function deltasIn(repository: Repository, oids: readonly Oid[], bases: ReadonlyS
   }).length;
 }
 
-async function written(oids: readonly Oid[], source: PackSource, offsetDeltas: boolean): Promise<Uint8Array> {
+async function written(
+  oids: readonly Oid[],
+  source: PackSource<Oid>,
+  offsetDeltas: boolean,
+): Promise<Uint8Array> {
   const options = { zlib: nodeZlib, newSha1, offsetDeltas };
   return concatBytes(await Array.fromAsync(writePack(oids, source, options)));
 }
@@ -188,6 +193,7 @@ async function indexed(pack: Uint8Array, deltaDepth = 100): Promise<string[]> {
     limits: { packBytes: 1e7, objectBytes: 1e6, objects: 1e4, deltaDepth, deltaWork: 1e8 },
     zlib: nodeZlib,
     newSha1,
+    identify: (kind, content) => hashObject(kind, content, newSha1),
     storage: {
       append: () => Promise.resolve(),
       read: (offset, length) => pack.slice(offset, offset + length),
