@@ -14,11 +14,12 @@ import {
 } from "./advertisement.ts";
 import { agentValue } from "./capabilities.ts";
 import { Channel, type ChannelBounds, DEFAULT_BOUNDS } from "./channel.ts";
+import type { GitService } from "./git_command.ts";
 import { DELIM, encodePkt, FLUSH } from "./pkt_line.ts";
 
 /** Opens a flow to the service. The version goes where the transport has a place for it (`GIT_PROTOCOL`). */
 export type OpenService = (
-  service: "git-upload-pack",
+  service: GitService,
   protocolVersion: ProtocolVersion,
 ) => Promise<Result<Flow, { readonly message: string }>>;
 
@@ -55,10 +56,11 @@ export function lsRefs(options: RemoteOptions): Promise<Result<RemoteRefs, Store
 export async function withRemote<T>(
   options: RemoteOptions,
   use: (session: RemoteSession) => Promise<T>,
+  service: GitService = "git-upload-pack",
 ): Promise<Result<T, StoreError>> {
   let opened: Awaited<ReturnType<OpenService>>;
   try {
-    opened = await options.open("git-upload-pack", options.version ?? 2);
+    opened = await options.open(service, options.version ?? 2);
   } catch (error) {
     return failed("unreachable", error instanceof Error ? error.message : String(error), error);
   }
