@@ -62,6 +62,21 @@ Deno.test("codecs, parsers and protocol machines use no interface of Deno or Nod
   deepEqual(faults, []);
 });
 
+Deno.test("packs know nothing of git: store/pack/ imports itself, zlib and the store's errors alone", async () => {
+  const faults: string[] = [];
+  let imports = 0;
+  for await (const file of sources("store/pack")) {
+    for (const specifier of await importsOf(file)) {
+      imports++;
+      const target = new URL(specifier, new URL(file, ROOT)).href.slice(ROOT.href.length);
+      if (/^store\/(pack|zlib)\/[a-z0-9_]+\.ts$/.test(target) || target === "store/error.ts") continue;
+      faults.push(`${file} imports ${specifier}`);
+    }
+  }
+  ok(imports > 0, "no import was seen: the scan itself is broken");
+  deepEqual(faults, []);
+});
+
 async function* sources(entry: string): AsyncGenerator<string> {
   if (entry.endsWith(".ts")) return yield entry;
   for await (const item of Deno.readDir(new URL(`${entry}/`, ROOT))) {
