@@ -8,7 +8,8 @@ export type StoreErrorCode =
   | "io"
   | "protocol"
   | "remote"
-  | "unreachable";
+  | "unreachable"
+  | "collision";
 
 /** A fault of the store, with a stable code and a sentence that names the thing. */
 export class StoreError extends Error {
