@@ -15,11 +15,12 @@ export interface AdvertisedRef {
   readonly peeled?: Oid | undefined;
 }
 
-/** The packets of a v0 or v1 advertisement. */
+/** The packets of a v0 or v1 advertisement; `shallow`: commits that the server has without their parents. */
 export function* encodeAdvertisement(
   version: 0 | 1,
   refs: readonly AdvertisedRef[],
   capabilities: readonly string[],
+  shallow: Iterable<Oid> = [],
 ): Generator<Uint8Array> {
   if (version === 1) yield encodePkt("version 1\n");
   const list = capabilities.join(" ");
@@ -28,6 +29,7 @@ export function* encodeAdvertisement(
     yield encodePkt(index === 0 ? `${ref.oid} ${ref.name}\0${list}\n` : `${ref.oid} ${ref.name}\n`);
     if (ref.peeled !== undefined) yield encodePkt(`${ref.peeled} ${ref.name}^{}\n`);
   }
+  for (const oid of shallow) yield encodePkt(`shallow ${oid}\n`);
   yield FLUSH;
 }
 
@@ -36,6 +38,8 @@ export interface Advertisement {
   readonly version: ProtocolVersion;
   readonly capabilities: Capabilities;
   readonly refs: RemoteRefs;
+  /** Where the server's own history ends early (v0, v1: v2 tells with the pack). */
+  readonly shallow: ReadonlySet<Oid>;
 }
 
 /** A server's refs. Names that no ref may have are left out, as git leaves them out. */
@@ -55,6 +59,7 @@ export class AdvertisementReader {
   #first = true;
   #capabilities: Capabilities = new Map();
   readonly #refs = emptyRefs();
+  readonly #shallow = new Set<Oid>();
   #count = 0;
 
   constructor(readonly maxRefs: number) {}
@@ -63,7 +68,12 @@ export class AdvertisementReader {
   feed(pkt: Pkt): Advertisement | undefined {
     if (pkt.kind === "flush") {
       if (this.#items !== undefined) this.#capabilities = parseCapabilities(this.#items);
-      return { version: this.#version ?? 0, capabilities: this.#capabilities, refs: this.#refs };
+      return {
+        version: this.#version ?? 0,
+        capabilities: this.#capabilities,
+        refs: this.#refs,
+        shallow: this.#shallow,
+      };
     }
     if (pkt.kind !== "data") throw new StoreError("protocol", `a ${pkt.kind} packet in an advertisement`);
     refuseError(pkt);
@@ -99,10 +109,10 @@ export class AdvertisementReader {
       }
     }
     if (head.startsWith("shallow ")) {
-      throw new StoreError(
-        "protocol",
-        "the server's repository is shallow: it has no whole history to fetch",
-      );
+      const boundary = parseOid(head.slice(8));
+      if (boundary === undefined) throw new StoreError("protocol", `not a shallow line: ${oneLine(text)}`);
+      this.#shallow.add(boundary);
+      return;
     }
     const oid = parseOid(head.slice(0, 40));
     if (oid === undefined || head[40] !== " ") {

@@ -1,6 +1,10 @@
-/** Commits as nodes of a graph: loading with a bounded cache, ancestry, reachability. */
+/**
+ * Commits as nodes of a graph: loading with a bounded cache, ancestry, reachability. Loading is hot in a long history, so
+ * a commit's few lines are picked out of its bytes; tests/bench/history_bench.ts shows what a fetch then costs.
+ */
 import { latin1 } from "../object/bytes.ts";
 import { decodeCommit, decodeTag } from "../object/commit.ts";
+import { parseOid } from "../object/oid.ts";
 import type { ObjectKind, ObjectReader, Oid, Pause } from "../types.ts";
 import { StoreError } from "../types.ts";
 
@@ -12,30 +16,36 @@ export interface CommitNode {
   readonly date: number;
 }
 
+/** Commits are loaded once a conversation; what they are read from is not to change below it. */
 export class CommitGraph {
   readonly #reader: ObjectReader;
   readonly #pause: Pause | undefined;
-  readonly #cache = new Map<Oid, CommitNode | undefined>();
+  readonly #shallow: ReadonlySet<Oid>;
+  #cache = new Map<Oid, CommitNode | undefined>();
 
-  constructor(reader: ObjectReader, pause?: Pause) {
+  /** `shallow`: commits that count as having no parents, since what is before them is not there. */
+  constructor(reader: ObjectReader, pause?: Pause, shallow: ReadonlySet<Oid> = NONE) {
     this.#reader = reader;
     this.#pause = pause;
+    this.#shallow = shallow;
+  }
+
+  /** The same commits with further ones cut off from their parents; what was loaded is shared. */
+  cutAt(more: Iterable<Oid>): CommitGraph {
+    const graph = new CommitGraph(this.#reader, this.#pause, new Set([...this.#shallow, ...more]));
+    graph.#cache = this.#cache;
+    return graph;
+  }
+
+  /** Whether the commit counts as having no parents, whatever it says itself. */
+  isCut(oid: Oid): boolean {
+    return this.#shallow.has(oid);
   }
 
   /** The commit; `undefined` where there is no such object or it is no commit. */
   async load(oid: Oid): Promise<CommitNode | undefined> {
-    if (this.#cache.has(oid)) return this.#cache.get(oid);
-    await this.#pause?.();
-    const object = await this.#reader.read(oid);
-    const node = object?.kind === "commit" ? nodeOf(oid, object.content) : undefined;
-    if (this.#cache.size >= CACHED) {
-      for (const oldest of this.#cache.keys()) {
-        this.#cache.delete(oldest);
-        break;
-      }
-    }
-    this.#cache.set(oid, node);
-    return node;
+    const node = await this.#load(oid);
+    return node !== undefined && this.#shallow.has(oid) ? { ...node, parents: [] } : node;
   }
 
   /** The commit, where our own history says that it is there. @throws {StoreError} `missing` */
@@ -61,6 +71,21 @@ export class CommitGraph {
       }
       oid = decodeTag(object.content).object;
     }
+  }
+
+  async #load(oid: Oid): Promise<CommitNode | undefined> {
+    if (this.#cache.has(oid)) return this.#cache.get(oid);
+    await this.#pause?.();
+    const object = await this.#reader.read(oid);
+    const node = object?.kind === "commit" ? nodeOf(oid, object.content) : undefined;
+    if (this.#cache.size >= CACHED) {
+      for (const oldest of this.#cache.keys()) {
+        this.#cache.delete(oldest);
+        break;
+      }
+    }
+    this.#cache.set(oid, node);
+    return node;
   }
 }
 
@@ -194,7 +219,39 @@ function before(a: Queued, b: Queued): boolean {
 }
 
 function nodeOf(oid: Oid, content: Uint8Array): CommitNode {
-  const commit = decodeCommit(content);
-  const match = /> (\d{1,15}) [+-]\d+$/.exec(latin1(commit.committer));
-  return { oid, tree: commit.tree, parents: commit.parents, date: match === null ? 0 : Number(match[1]) };
+  return plainNode(oid, content) ?? decodedNode(oid, content);
 }
+
+/** Of a commit as git writes it: `tree`, `parent`s, `author`, `committer`, a line each. */
+function plainNode(oid: Oid, content: Uint8Array): CommitNode | undefined {
+  // The lines that matter lie at the front; people's names in them may be any bytes, which Latin-1 takes one by one.
+  const text = String.fromCharCode(...content.subarray(0, FRONT));
+  const tree = parseOid(text.slice(5, 45));
+  if (!text.startsWith("tree ") || tree === undefined || text[45] !== "\n") return undefined;
+  const parents: Oid[] = [];
+  let at = 46;
+  for (; text.startsWith("parent ", at); at += 48) {
+    const parent = parseOid(text.slice(at + 7, at + 47));
+    if (parent === undefined || text[at + 47] !== "\n") return undefined;
+    parents.push(parent);
+  }
+  if (!text.startsWith("author ", at)) return undefined;
+  const line = text.indexOf("\n", at) + 1;
+  const end = text.indexOf("\n", line);
+  if (line === 0 || end < 0 || !text.startsWith("committer ", line)) return undefined;
+  return { oid, tree, parents, date: dateOf(text.slice(line, end)) };
+}
+
+function decodedNode(oid: Oid, content: Uint8Array): CommitNode {
+  const commit = decodeCommit(content);
+  return { oid, tree: commit.tree, parents: commit.parents, date: dateOf(latin1(commit.committer)) };
+}
+
+function dateOf(committer: string): number {
+  const match = /> (\d{1,15}) [+-]\d+$/.exec(committer);
+  return match === null ? 0 : Number(match[1]);
+}
+
+/** Bytes of a commit that are looked at first; a merge of many or a name of unusual length is decoded in full. */
+const FRONT = 1024;
+const NONE: ReadonlySet<Oid> = new Set();

@@ -1,4 +1,4 @@
-/** The pure machines: framing, bands, advertisements, requests, the command line, the negotiator's windows. */
+/** The pure machines: framing, bands, advertisements, requests, the command line, ancestry. */
 import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { composeCommit, newSha1, objectOid, parseGitCommand, StoreError, utf8 } from "../../../store/mod.ts";
@@ -7,7 +7,6 @@ import { readAcknowledgment } from "../../../store/protocol/acknowledgment.ts";
 import { AdvertisementReader, encodeAdvertisement } from "../../../store/protocol/advertisement.ts";
 import { CommitGraph, isAncestor, reachableAmong } from "../../../store/protocol/commit_graph.ts";
 import { shellQuote } from "../../../store/protocol/git_command.ts";
-import { FIRST_WINDOW, Negotiator, nextWindow } from "../../../store/protocol/negotiator.ts";
 import {
   DELIM,
   encodePkt,
@@ -112,7 +111,7 @@ Deno.test("an advertisement that is an error, garbage or endless is refused as w
   const code = (wire: Uint8Array, max = 10) => codeOf(() => feedAll(new AdvertisementReader(max), wire));
   equal(code(encodePkt("ERR go away\n")), "remote");
   equal(code(encodePkt("HTTP/1.1 200 OK\n")), "protocol");
-  equal(code(encodePkt(`shallow ${A}`)), "protocol");
+  equal(code(encodePkt("shallow main")), "protocol");
   equal(code(DELIM), "protocol");
   equal(code(join(Array.from({ length: 11 }, () => encodePkt(`${A} refs/heads/x\n`)))), "limit");
 });
@@ -144,20 +143,47 @@ Deno.test("requests are read strictly: what was not offered, twice or too much i
   equal(codeOf(() => v2(encodePkt("command=a"), DELIM, encodePkt("x".repeat(1000)))), "limit");
   equal(codeOf(() => v2(encodePkt(new Uint8Array([0xff])))), "protocol");
 
-  const limits = { wants: 2, haves: 2 };
+  const limits = { wants: 2, haves: 2, shallow: 2, deepenNot: 2, requestBytes: 1000 };
   for (
-    const arg of ["deepen 1", "filter blob:none", `shallow ${A}`, "want refs/heads/main", "sideband-all"]
+    const args of [
+      ["deepen 0"],
+      ["deepen -1"],
+      ["deepen 1", "deepen 2"],
+      ["deepen 1", "deepen-since 5"],
+      ["deepen 1", "deepen-not main"],
+      ["deepen-since yesterday"],
+      ["shallow main"],
+      ["filter"],
+      ["filter sparse:oid=main"],
+      ["filter blob:none", "filter blob:none"],
+      ["filter combine:blob:none+tree:1"],
+      ["want refs/heads/main"],
+      ["sideband-all"],
+      ["packfile-uris https"],
+    ]
   ) {
-    equal(codeOf(() => parseFetch([arg], limits)), "protocol");
+    equal(codeOf(() => parseFetch(args, limits)), "protocol", args.join());
   }
+  for (
+    const args of [
+      [`filter blob:limit=${"1".repeat(300)}`],
+      [..."123"].map((digit) => `shallow ${digit.repeat(40)}`),
+      [..."123"].map((digit) => `deepen-not ${digit}`),
+      [..."123"].map((digit) => `want-ref refs/heads/${digit}`),
+    ]
+  ) {
+    equal(codeOf(() => parseFetch(args, limits)), "limit", args.join());
+  }
+  deepEqual(parseFetch(["filter blob:limit=2k"], limits).filter, { blobsBelow: 2048, treesAbove: Infinity });
+  equal(parseFetch(["deepen 99999999999"], limits).depth.depth, 0x7fffffff);
   const flood = Array.from({ length: 3 }, (_, i) => `have ${String(i).repeat(40)}`);
   equal(codeOf(() => parseFetch(flood, limits)), "limit");
 
-  const wants = new WantReader(5);
+  const wants = new WantReader(limits);
   feedAll(wants, join([encodePkt(`want ${A} ofs-delta agent=git\n`), encodePkt(`want ${B}\n`), FLUSH]));
   deepEqual([...wants.wants], [A, B]);
   ok(wants.capabilities.has("ofs-delta"));
-  equal(codeOf(() => feedAll(new WantReader(5), encodePkt("deepen 3"))), "protocol");
+  equal(codeOf(() => feedAll(new WantReader(limits), encodePkt("deepen 3"))), "protocol");
 
   const push = (...parts: Uint8Array[]) =>
     feedAll(new PushRequestReader({ commands: 2, requestBytes: 1000 }), join(parts));
@@ -252,51 +278,6 @@ Deno.test("quoting for a shell and reading it back are one another's inverse", (
   }));
 });
 
-Deno.test("windows of haves grow as git's do", () => {
-  const grow = (stateless: boolean, steps: number) => {
-    const counts = [FIRST_WINDOW];
-    for (let i = 0; i < steps; i++) counts.push(nextWindow(counts[i], stateless));
-    return counts;
-  };
-  deepEqual(grow(false, 5), [16, 32, 64, 96, 128, 160]);
-  deepEqual(grow(true, 12), [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 18022, 19824]);
-});
-
-Deno.test("the negotiator offers by date, and nothing below what is common", async () => {
-  const history = line(10);
-  const negotiator = new Negotiator(new CommitGraph(history.reader));
-  await negotiator.addTip(history.oids[9]);
-  equal(await negotiator.next(), history.oids[9]);
-  equal(await negotiator.next(), history.oids[8]);
-  equal(await negotiator.acknowledge(history.oids[8]), false);
-  equal(await negotiator.acknowledge(history.oids[8]), true);
-  equal(await negotiator.next(), undefined);
-});
-
-Deno.test("a ref that both sides have is offered once and what lies below it is not", async () => {
-  const history = line(10);
-  const negotiator = new Negotiator(new CommitGraph(history.reader));
-  await negotiator.knownCommon(history.oids[6]);
-  await negotiator.addTip(history.oids[9]);
-  const offered: Oid[] = [];
-  for (let oid = await negotiator.next(); oid !== undefined; oid = await negotiator.next()) offered.push(oid);
-  deepEqual(offered, [9, 8, 7, 6].map((i) => history.oids[i]));
-});
-
-Deno.test("a negotiator without any answer offers every commit once", async () => {
-  const store = memoryStore();
-  const root = store.commit([], 1);
-  const left = store.commit([root], 2);
-  const right = store.commit([root], 3);
-  const merge = store.commit([left, right], 4);
-  const negotiator = new Negotiator(new CommitGraph(store.reader));
-  await negotiator.addTip(merge);
-  await negotiator.addTip(left);
-  const offered: Oid[] = [];
-  for (let oid = await negotiator.next(); oid !== undefined; oid = await negotiator.next()) offered.push(oid);
-  deepEqual(offered, [merge, right, left, root]);
-});
-
 Deno.test("ancestry and reachability agree with a plain walk, whatever the commits' dates say", async () => {
   const shape = fc.array(
     fc.record({ parents: fc.array(fc.nat(), { maxLength: 3 }), date: fc.integer({ min: 0, max: 20 }) }),
@@ -327,7 +308,7 @@ Deno.test("ancestry and reachability agree with a plain walk, whatever the commi
       const common = oids[Math.floor(oids.length / 2)];
       const graph = new CommitGraph(store.reader);
       const sent = new Set(
-        await selectObjects({ reader: store.reader, graph, wants: [want], common: [common] }),
+        (await selectObjects({ reader: store.reader, graph, wants: [want], common: [common] })).oids,
       );
       for (const oid of above[oids.length - 1]) {
         ok(sent.has(oid) || above[oids.indexOf(common)].has(oid));
@@ -336,13 +317,6 @@ Deno.test("ancestry and reachability agree with a plain walk, whatever the commi
     { numRuns: 60 },
   );
 });
-
-function line(count: number): { reader: ObjectReader; oids: Oid[] } {
-  const store = memoryStore();
-  const oids: Oid[] = [];
-  for (let i = 0; i < count; i++) oids.push(store.commit(i === 0 ? [] : [oids[i - 1]], 1000 + i));
-  return { reader: store.reader, oids };
-}
 
 function memoryStore() {
   const objects = new Map<Oid, GitObject>();

@@ -1,10 +1,9 @@
 /** git fetches from our upload-pack, in every version of the protocol. */
 import { equal, match, ok } from "node:assert/strict";
-import { openRepository } from "../../../store/mod.ts";
-import { serveUploadPack } from "../../../store/protocol/serve.ts";
 import { makeHistory } from "../pack_fixture.ts";
 import { realTest, run } from "../../tools/real.ts";
-import { commits, fsck, gitV, oidOf, withGitServer, workTree } from "./git_server.ts";
+import { commits, fsck, gitV, oidOf, workTree } from "./git_server.ts";
+import { serving } from "./upload_server.ts";
 
 for (const version of [0, 1, 2]) {
   realTest(`git clones, and fetches what is new, by v${version}`, { needs: ["git"] }, async ({ dir }) => {
@@ -131,35 +130,4 @@ for (const version of [0, 1, 2]) {
       await fsck(`${dir}/thief`);
     });
   });
-
-  realTest(
-    `a shallow clone is refused, not answered wrongly, by v${version}`,
-    { needs: ["git"] },
-    async ({ dir }) => {
-      const work = await workTree(dir);
-      await commits(work, 2);
-      await serving(`${work}/.git`, {}, async (url) => {
-        const refused = await gitV(version, ["clone", "--depth=1", url, `${dir}/clone`], { check: false });
-        ok(refused.code !== 0);
-        match(refused.stderr, /does not support shallow/i);
-      });
-    },
-  );
-}
-
-async function serving(
-  path: string,
-  options: { visible?: (name: string) => boolean },
-  use: (url: string, sent: number[]) => Promise<void>,
-): Promise<void> {
-  const repository = await openRepository(path);
-  const sent: number[] = [];
-  try {
-    await withGitServer(async ({ flow, version }) => {
-      const outcome = await serveUploadPack({ repository, flow, version, ...options });
-      if (outcome.ok && outcome.value.sent !== undefined) sent.push(outcome.value.sent.objects);
-    }, (url) => use(url, sent));
-  } finally {
-    repository.close();
-  }
 }

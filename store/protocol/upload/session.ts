@@ -1,0 +1,257 @@
+/** What both conversations share: refs that may be seen, what may be wanted, when enough is common, the pack. */
+import { utf8 } from "../../object/bytes.ts";
+import { writePack } from "../../pack/write_pack.ts";
+import type { Oid, PackSummary, Pause } from "../../types.ts";
+import { StoreError } from "../../types.ts";
+import { type AdvertisedRef, oneLine } from "../advertisement.ts";
+import { agentValue } from "../capabilities.ts";
+import type { Channel } from "../channel.ts";
+import { CommitGraph, DateQueue } from "../commit_graph.ts";
+import { encodePkt, FLUSH } from "../pkt_line.ts";
+import { selectObjects } from "../selection.ts";
+import { BAND_64K, encodeBand } from "../side_band.ts";
+import type { PackTools, UploadPackOptions, UploadSource } from "../upload_pack.ts";
+import type { DepthRequest, UploadLimits } from "../upload_request.ts";
+import { asksForDepth, type Boundary, boundaryFor, ownBoundary } from "./depth.ts";
+import type { Filter } from "./filter.ts";
+import { reachableObjects } from "./reachable.ts";
+
+export interface PackRequest {
+  readonly wants: ReadonlySet<Oid>;
+  readonly common: Iterable<Oid>;
+  readonly shallow: ReadonlySet<Oid>;
+  readonly boundary: Boundary;
+  readonly tags: Iterable<Oid>;
+  readonly filter: Filter | undefined;
+  readonly thin: boolean;
+  readonly offsetDeltas: boolean;
+  readonly progress: boolean;
+}
+
+export class UploadSession {
+  sent: PackSummary | undefined;
+  readonly repository: UploadSource;
+  readonly channel: Channel;
+  readonly limits: UploadLimits;
+  readonly graph: CommitGraph;
+  /** Our own commits without their parents. */
+  readonly shallow: ReadonlySet<Oid>;
+  readonly stateless: boolean;
+  readonly advertise: "only" | "skip" | "both";
+  readonly agent: string;
+  /** How a fatal error is said at the moment: an ERR packet, side band 3, or not at all (in a bare pack). */
+  errors: "packet" | "band" | "none" = "packet";
+  bandRoom = BAND_64K;
+  readonly #visible: (name: string) => boolean;
+  readonly #tools: PackTools;
+  readonly #pause: Pause | undefined;
+
+  constructor(
+    parts: Omit<UploadPackOptions, "flow" | "bounds"> & {
+      readonly shallow: ReadonlySet<Oid>;
+      readonly tools: PackTools;
+      readonly channel: Channel;
+    },
+  ) {
+    this.repository = parts.repository;
+    this.channel = parts.channel;
+    this.shallow = parts.shallow;
+    this.stateless = parts.stateless ?? false;
+    this.advertise = parts.advertise ?? "both";
+    this.agent = agentValue(parts.agent ?? "bailiwick");
+    this.limits = { ...DEFAULT_LIMITS, ...parts.limits };
+    this.#visible = parts.visible ?? (() => true);
+    this.#tools = parts.tools;
+    this.#pause = parts.tools.newPause?.();
+    this.graph = new CommitGraph(parts.repository, this.#pause, parts.shallow);
+  }
+
+  say(line: string): Promise<void> {
+    return this.channel.write(encodePkt(`${line}\n`));
+  }
+
+  async visibleRefs(): Promise<{ readonly refs: Map<string, Oid>; readonly head: string }> {
+    const { refs } = this.repository;
+    const all = await refs.list();
+    return {
+      refs: new Map([...all].filter(([name]) => this.isVisible(name))),
+      head: await refs.head(),
+    };
+  }
+
+  isVisible(name: string): boolean {
+    return this.#visible(name);
+  }
+
+  async advertised(name: string, oid: Oid): Promise<AdvertisedRef> {
+    // Branches are commits.
+    const peeled = name.startsWith("refs/heads/") ? undefined : await this.graph.peel(oid);
+    return { name, oid, peeled: peeled !== undefined && peeled.tags.length > 0 ? peeled.oid : undefined };
+  }
+
+  /** Only what visible refs reach may be fetched: a tip, or (the refs may have moved meanwhile) below one. */
+  async checkWants(wants: ReadonlySet<Oid>, refs: ReadonlyMap<string, Oid>): Promise<void> {
+    const tips = new Set(refs.values());
+    const others = new Set<Oid>();
+    for (const want of wants) if (!tips.has(want)) others.add(want);
+    if (others.size === 0) return;
+    for (const want of others) if (!await this.repository.has(want)) throw notOurs(want);
+    const reached = await reachableObjects(others, {
+      tips,
+      graph: this.graph,
+      reader: this.repository,
+      pause: this.#pause,
+    });
+    for (const want of others) if (!reached.has(want)) throw notOurs(want);
+  }
+
+  /** Whether every want has a common commit among its ancestors, so that a pack can be made without sending all. */
+  async enough(wants: Iterable<Oid>, common: ReadonlySet<Oid>): Promise<boolean> {
+    if (common.size === 0) return false;
+    let oldest = Infinity;
+    for (const oid of common) {
+      const node = await this.graph.load(oid);
+      if (node !== undefined) oldest = Math.min(oldest, node.date);
+    }
+    for (const want of wants) {
+      const peeled = await this.graph.peel(want);
+      if (peeled?.kind !== "commit" || !await this.#meets(peeled.oid, common, oldest)) return false;
+    }
+    return true;
+  }
+
+  /** What changes for a client that has, or asks for, less than the whole history; `undefined` where nobody speaks of it. */
+  async boundary(
+    depth: DepthRequest,
+    wants: ReadonlySet<Oid>,
+    refs: ReadonlyMap<string, Oid>,
+  ): Promise<Boundary | undefined> {
+    if (!asksForDepth(depth)) {
+      if (this.shallow.size === 0) return depth.shallow.size === 0 ? undefined : NO_BOUNDARY;
+      // What it has heard of already it need not be told again, yet may be.
+      return { shallow: [...await ownBoundary(this.graph, wants)], unshallow: [] };
+    }
+    const not = depth.not.map((name) => {
+      const oid = refNamed(name, refs);
+      if (oid === undefined) throw new StoreError("protocol", `deepen-not ${oneLine(name)} is not a ref`);
+      return oid;
+    });
+    const known = new Set<Oid>();
+    for (const oid of depth.shallow) if (await this.graph.load(oid) !== undefined) known.add(oid);
+    return await boundaryFor({ ...depth, shallow: known }, { graph: this.graph, wants, not });
+  }
+
+  /** Says what changes, a line each. */
+  async sayBoundary(boundary: Boundary): Promise<void> {
+    for (const oid of boundary.shallow) await this.say(`shallow ${oid}`);
+    for (const oid of boundary.unshallow) await this.say(`unshallow ${oid}`);
+  }
+
+  async sendPack(request: PackRequest): Promise<void> {
+    const { channel, repository } = this;
+    const banded = this.errors === "band";
+    const room = this.bandRoom;
+    const pause = this.#pause;
+    const { unshallow } = request.boundary;
+    // What the client gets the parents of, it has itself: the walk ends there, and its parents are wanted.
+    const wants = new Set(request.wants);
+    for (const oid of unshallow) {
+      for (const parent of (await this.graph.require(oid)).parents) wants.add(parent);
+    }
+    const graph = this.graph.cutAt([...request.shallow, ...request.boundary.shallow]);
+    const { oids } = await selectObjects({
+      reader: repository,
+      graph,
+      wants,
+      common: [...request.common, ...unshallow],
+      tags: request.tags,
+      filter: request.filter,
+      pause,
+    });
+    if (request.progress) {
+      await channel.write(encodeBand(2, utf8(`Sending ${oids.length} objects.\n`), room));
+    }
+    let bytes = 0;
+    const { zlib, newSha1 } = this.#tools;
+    for await (
+      const chunk of writePack<Oid>(oids, repository, {
+        zlib,
+        newSha1,
+        offsetDeltas: request.offsetDeltas,
+        pause,
+      })
+    ) {
+      bytes += chunk.length;
+      await channel.write(banded ? encodeBand(1, chunk, room) : chunk);
+    }
+    if (banded) await channel.write(FLUSH);
+    this.sent = { objects: oids.length, bytes };
+  }
+
+  /** Tells the client of a fault as far as that can still be done. */
+  async tell(failure: StoreError, drainBytes: number): Promise<void> {
+    if (failure.code === "unreachable" || this.errors === "none") return;
+    // What happened inside is for our log; the client learns what it did wrong.
+    const text = failure.code === "protocol" || failure.code === "limit" ? failure.message : "internal error";
+    const message = `upload-pack: ${oneLine(text)}`;
+    try {
+      await this.channel.write(
+        this.errors === "packet"
+          ? encodePkt(`ERR ${message}\n`)
+          : encodeBand(3, utf8(`${message}\n`), this.bandRoom),
+      );
+      await this.channel.finish(drainBytes);
+    } catch (error) {
+      // The flow is gone too: the failure that is returned was first, and is the one that matters.
+      if (!(error instanceof StoreError)) throw error;
+    }
+  }
+
+  async #meets(start: Oid, common: ReadonlySet<Oid>, oldest: number): Promise<boolean> {
+    const seen = new Set<Oid>([start]);
+    const queue = new DateQueue();
+    queue.push(await this.graph.require(start));
+    for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
+      if (common.has(node.oid)) return true;
+      if (node.date < oldest) continue;
+      for (const parent of node.parents) {
+        if (seen.has(parent)) continue;
+        seen.add(parent);
+        queue.push(await this.graph.require(parent));
+      }
+    }
+    return false;
+  }
+}
+
+export const NO_BOUNDARY: Boundary = { shallow: [], unshallow: [] };
+
+export function tagsOf(refs: ReadonlyMap<string, Oid>): Oid[] {
+  return [...refs].filter(([name]) => name.startsWith("refs/tags/")).map(([, oid]) => oid);
+}
+
+/** A capability that was asked for and not offered. */
+export function notOffered(name: string): StoreError {
+  return new StoreError("protocol", `capability ${oneLine(name)} was not offered`);
+}
+
+const DEFAULT_LIMITS: UploadLimits = {
+  wants: 65_536,
+  haves: 262_144,
+  shallow: 65_536,
+  deepenNot: 256,
+  requestBytes: 16 << 20,
+};
+
+/** A ref by its name or a short form of it, in git's order (gitrevisions). */
+function refNamed(name: string, refs: ReadonlyMap<string, Oid>): Oid | undefined {
+  for (const prefix of ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"]) {
+    const oid = refs.get(prefix + name);
+    if (oid !== undefined) return oid;
+  }
+  return undefined;
+}
+
+function notOurs(oid: Oid): StoreError {
+  return new StoreError("protocol", `not our ref ${oid}`);
+}

@@ -1,0 +1,98 @@
+/** Our upload-pack for git to fetch from: over a standing flow, and one request at a time over HTTP. */
+import type { Flow } from "../../../conduit/flow.ts";
+import { openRepository } from "../../../store/repository/open.ts";
+import { serveUploadPack } from "../../../store/protocol/serve.ts";
+import { requestedVersion } from "../../../store/protocol/upload_pack.ts";
+import { encodePkt, FLUSH } from "../../../store/protocol/pkt_line.ts";
+import { withGitServer } from "./git_server.ts";
+
+export interface Serving {
+  readonly visible?: (name: string) => boolean;
+}
+
+/** Serves a repository as a git daemon would while `use` runs; `sent` gets the number of objects of each pack. */
+export async function serving(
+  path: string,
+  options: Serving,
+  use: (url: string, sent: number[]) => Promise<void>,
+): Promise<void> {
+  const repository = await openRepository(path);
+  const sent: number[] = [];
+  try {
+    await withGitServer(async ({ flow, version }) => {
+      const outcome = await serveUploadPack({ repository, flow, version, ...options });
+      if (outcome.ok && outcome.value.sent !== undefined) sent.push(outcome.value.sent.objects);
+    }, (url) => use(url, sent));
+  } finally {
+    repository.close();
+  }
+}
+
+/** The same over smart HTTP (gitprotocol-http), as plainly as it can be done. */
+export async function servingHttp(
+  path: string,
+  use: (url: string, sent: number[]) => Promise<void>,
+): Promise<void> {
+  const repository = await openRepository(path);
+  const sent: number[] = [];
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    const version = requestedVersion(request.headers.get("git-protocol") ?? undefined);
+    const asked = request.method === "GET";
+    const body = new Uint8Array(await request.arrayBuffer());
+    const { flow, written } = bufferFlow(
+      request.headers.get("content-encoding") === "gzip" ? await gunzip(body) : body,
+    );
+    if (asked && version !== 2) {
+      written.push(encodePkt("# service=git-upload-pack\n"), FLUSH);
+    }
+    const outcome = await serveUploadPack({
+      repository,
+      flow,
+      version,
+      stateless: true,
+      advertise: asked ? "only" : "skip",
+    });
+    if (outcome.ok && outcome.value.sent !== undefined) sent.push(outcome.value.sent.objects);
+    const kind = asked ? "advertisement" : "result";
+    return new Response(new Blob(written as BlobPart[]), {
+      headers: { "content-type": `application/x-git-upload-pack-${kind}` },
+    });
+  });
+  try {
+    await use(`http://127.0.0.1:${server.addr.port}/zones.git`, sent);
+  } finally {
+    await server.shutdown();
+    repository.close();
+  }
+}
+
+/** A flow that gives these bytes and keeps what is written. */
+export function bufferFlow(input: Uint8Array): { readonly flow: Flow; readonly written: Uint8Array[] } {
+  const written: Uint8Array[] = [];
+  let rest: Uint8Array | undefined = input.length > 0 ? input : undefined;
+  return {
+    written,
+    flow: {
+      description: "memory",
+      peer: undefined,
+      secure: false,
+      read() {
+        const bytes = rest;
+        rest = undefined;
+        return Promise.resolve(bytes);
+      },
+      write(bytes) {
+        written.push(bytes.slice());
+        return Promise.resolve();
+      },
+      end: () => Promise.resolve(),
+      close() {},
+      diagnostics: () => "",
+    },
+  };
+}
+
+async function gunzip(bytes: Uint8Array): Promise<Uint8Array> {
+  const stream = new Blob([bytes as BlobPart]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
