@@ -14,19 +14,16 @@ export function deltaSizes(
 }
 
 /**
- * The object that `delta` makes out of `base`. The caller has judged the declared result size (see `deltaSizes`), since
- * this allocates it.
+ * The object that `delta` makes out of `base`, in `room`, which has the size that the delta declares; without it the
+ * caller has judged that size (see `deltaSizes`), since it is allocated.
  * @throws {StoreError} `malformed`
  */
-export function applyDelta(base: Uint8Array, delta: Uint8Array): Uint8Array {
+export function applyDelta(base: Uint8Array, delta: Uint8Array, room?: Uint8Array): Uint8Array {
   const sizes = deltaSizes(delta);
   if (sizes.base !== base.length) {
-    throw new StoreError(
-      "malformed",
-      `a delta for a base of ${sizes.base} bytes, applied to one of ${base.length}`,
-    );
+    throw wrongBase(sizes.base, base.length);
   }
-  const result = new Uint8Array(sizes.result);
+  const result = room ?? new Uint8Array(sizes.result);
   const end = delta.length;
   let at = sizes.at;
   let out = 0;
@@ -55,11 +52,117 @@ export function applyDelta(base: Uint8Array, delta: Uint8Array): Uint8Array {
       at += op;
       out += op;
     } else {
-      throw new StoreError("malformed", "a delta with a reserved instruction");
+      throw reserved();
     }
   }
-  if (out !== result.length) throw new StoreError("malformed", "a delta that makes less than it declares");
+  if (out !== result.length) throw tooLittle();
   return result;
+}
+
+/** Applies a delta that comes in pieces, so that only its base and its result are held. */
+export interface DeltaApplier {
+  /** Takes whole instructions off the front of `piece`, and says how many bytes those were. @throws as `applyDelta` */
+  push(piece: Uint8Array): number;
+  /** The result, once the delta has ended. @throws as `applyDelta` */
+  finish(): Uint8Array;
+}
+
+/** `room` judges the size that the delta declares and gives a buffer for the result, which has at least that many bytes. */
+export function deltaApplier(base: Uint8Array, room: (size: number) => Uint8Array): DeltaApplier {
+  let result: Uint8Array | undefined;
+  let out = 0;
+  /** Bytes of an insertion that are still to come. */
+  let inserting = 0;
+
+  function begin(piece: Uint8Array): number {
+    if (piece.length < longestSizes && !endsSizes(piece)) return 0;
+    const sizes = deltaSizes(piece);
+    if (sizes.base !== base.length) throw wrongBase(sizes.base, base.length);
+    result = room(sizes.result).subarray(0, sizes.result);
+    return sizes.at;
+  }
+
+  return {
+    push(piece) {
+      let at = result === undefined ? begin(piece) : 0;
+      if (result === undefined) return 0;
+      const end = piece.length;
+      while (at < end) {
+        if (inserting > 0) {
+          const size = Math.min(inserting, end - at);
+          if (out + size > result.length) throw outOfRange();
+          result.set(piece.subarray(at, at + size), out);
+          at += size;
+          out += size;
+          inserting -= size;
+          continue;
+        }
+        const op = piece[at] as number;
+        if (op & 0x80) {
+          const length = copyLengths[op & 0x7f] as number;
+          if (at + length > end) break;
+          let next = at + 1;
+          let offset = 0;
+          let size = 0;
+          if (op & 0x01) offset = piece[next++] as number;
+          if (op & 0x02) offset |= (piece[next++] as number) << 8;
+          if (op & 0x04) offset |= (piece[next++] as number) << 16;
+          if (op & 0x08) offset = (offset | ((piece[next++] as number) << 24)) >>> 0;
+          if (op & 0x10) size = piece[next++] as number;
+          if (op & 0x20) size |= (piece[next++] as number) << 8;
+          if (op & 0x40) size |= (piece[next++] as number) << 16;
+          if (size === 0) size = 0x10000;
+          if (offset + size > base.length || out + size > result.length) throw outOfRange();
+          result.set(base.subarray(offset, offset + size), out);
+          out += size;
+          at = next;
+        } else if (op !== 0) {
+          inserting = op;
+          at++;
+        } else {
+          throw reserved();
+        }
+      }
+      return at;
+    },
+    finish() {
+      if (result === undefined) throw new StoreError("malformed", "a delta without readable sizes");
+      if (inserting > 0) throw outOfRange();
+      if (out !== result.length) throw tooLittle();
+      return result;
+    },
+  };
+}
+
+/** How many bytes a copy takes, by the bits that say which of its arguments are there. */
+const copyLengths = Uint8Array.from({ length: 128 }, (_, bits) => {
+  let length = 1;
+  for (let rest = bits; rest > 0; rest >>= 1) length += rest & 1;
+  return length;
+});
+
+/** Two sizes of eight bytes at most. */
+export const longestSizes = 20;
+
+/** Whether both sizes have come to their end. */
+export function endsSizes(bytes: Uint8Array): boolean {
+  let ended = 0;
+  for (let i = 0; i < bytes.length && i < longestSizes; i++) {
+    if (!((bytes[i] as number) & 0x80) && ++ended === 2) return true;
+  }
+  return false;
+}
+
+function wrongBase(expected: number, actual: number): StoreError {
+  return new StoreError("malformed", `a delta for a base of ${expected} bytes, applied to one of ${actual}`);
+}
+
+function reserved(): StoreError {
+  return new StoreError("malformed", "a delta with a reserved instruction");
+}
+
+function tooLittle(): StoreError {
+  return new StoreError("malformed", "a delta that makes less than it declares");
 }
 
 function outOfRange(): StoreError {

@@ -1,7 +1,7 @@
 import { StoreError } from "../error.ts";
 import { equalBytes } from "../zlib/bytes.ts";
 import { compareIds, idFromBytes, writeId } from "./id.ts";
-import type { NewSha1 } from "./types.ts";
+import type { NewSha1, Pause } from "./types.ts";
 
 /** What an index says of each object of a pack; `oids` holds 20 bytes an object. */
 export interface IndexedObjects {
@@ -11,19 +11,25 @@ export interface IndexedObjects {
   readonly offsets: ArrayLike<number>;
 }
 
+export interface EncodePackIndexOptions {
+  /** Offsets from here on go to the table of 64-bit offsets. Default 2^31. */
+  readonly largeFrom?: number | undefined;
+  readonly pause?: Pause | undefined;
+}
+
 /**
  * An index file of version 2 (gitformat-pack, "pack-*.idx files"), byte for byte as `git index-pack` writes it.
- * `largeFrom`: offsets from here on go to the table of 64-bit offsets.
  * @throws {StoreError} `malformed` where an object stands in the pack twice
  */
-export function encodePackIndex(
+export async function encodePackIndex(
   objects: IndexedObjects,
   packChecksum: Uint8Array,
   newSha1: NewSha1,
-  largeFrom = 0x80000000,
-): Uint8Array {
+  options: EncodePackIndexOptions = {},
+): Promise<Uint8Array> {
   const { count, oids, crcs, offsets } = objects;
-  const order = sortedByOid(objects);
+  const { largeFrom = 0x80000000, pause } = options;
+  const order = await sortedById(objects, pause);
   let large = 0;
   for (let i = 0; i < count; i++) if ((offsets[i] ?? 0) >= largeFrom) large++;
   const bytes = new Uint8Array(8 + 1024 + count * 28 + large * 8 + 40);
@@ -37,6 +43,7 @@ export function encodePackIndex(
   let largeAt = offsetsAt + count * 4;
   let largeCount = 0;
   for (let rank = 0; rank < count; rank++) {
+    if ((rank & 4095) === 0) await pause?.();
     const i = order[rank] ?? 0;
     const oid = oids.subarray(i * 20, i * 20 + 20);
     const to = oidsAt + rank * 20;
@@ -62,7 +69,10 @@ export function encodePackIndex(
   }
   bytes.set(packChecksum, largeAt);
   const sha1 = newSha1();
-  sha1.update(bytes.subarray(0, largeAt + 20));
+  for (let at = 0; at < largeAt + 20; at += 1 << 18) {
+    sha1.update(bytes.subarray(at, Math.min(at + (1 << 18), largeAt + 20)));
+    await pause?.();
+  }
   bytes.set(sha1.digest(), largeAt + 20);
   return bytes;
 }
@@ -140,14 +150,24 @@ export function decodePackIndex<Id extends string = string>(bytes: Uint8Array): 
 
 const magic = 0xff744f63;
 
-function sortedByOid({ count, oids }: IndexedObjects): Uint32Array {
-  // The first 52 bits as one number settle nearly every comparison.
-  const keys = new Float64Array(count);
-  const view = new DataView(oids.buffer, oids.byteOffset, oids.byteLength);
+/** Into piles by the first two bytes, then each pile by itself: short steps, with pauses between them. */
+async function sortedById({ count, oids }: IndexedObjects, pause: Pause | undefined): Promise<Uint32Array> {
   const order = new Uint32Array(count);
-  for (let i = 0; i < count; i++) {
-    keys[i] = view.getUint32(i * 20) * 0x100000 + (view.getUint32(i * 20 + 4) >>> 12);
-    order[i] = i;
+  const ends = new Uint32Array(65536);
+  const pileOf = (i: number) => ((oids[i * 20] as number) << 8) | (oids[i * 20 + 1] as number);
+  for (let i = 0; i < count; i++) ends[pileOf(i)] = (ends[pileOf(i)] as number) + 1;
+  let total = 0;
+  for (let pile = 0; pile < 65536; pile++) ends[pile] = total += ends[pile] as number;
+  await pause?.();
+  // From the end, so that equals keep their order; afterwards `ends` has where each pile starts.
+  for (let i = count - 1; i >= 0; i--) order[ends[pileOf(i)] = (ends[pileOf(i)] as number) - 1] = i;
+  for (let pile = 0; pile < 65536; pile++) {
+    if ((pile & 1023) === 0) await pause?.();
+    const start = ends[pile] as number;
+    const end = pile === 65535 ? count : ends[pile + 1] as number;
+    if (end - start > 1) {
+      order.subarray(start, end).sort((a, b) => compareIds(oids, a * 20, oids, b * 20));
+    }
   }
-  return order.sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0) || compareIds(oids, a * 20, oids, b * 20));
+  return order;
 }

@@ -1,14 +1,16 @@
 import { StoreError } from "../error.ts";
-import type { Identify, NewSha1, PackLimits, PackObject, Pause } from "./types.ts";
-import { concatBytes } from "../zlib/bytes.ts";
 import type { Zlib } from "../zlib/zlib.ts";
-import { encodePackIndex } from "./index_file.ts";
-import { encodeEntryHeader, entryType, kindOfType } from "./entry.ts";
-import { PackEntries } from "./entries.ts";
 import { packHeader } from "./encode.ts";
-import { decodeEntryHeader } from "./entry.ts";
+import { PackEntries } from "./entries.ts";
+import { decodeEntryHeader, encodeEntryHeader, entryType, kindOfType, longestEntryHeader } from "./entry.ts";
+import { heldDeltas } from "./held_deltas.ts";
+import { encodePackIndex } from "./index_file.ts";
+import { entryInflater } from "./inflate_entry.ts";
 import { resolveDeltas } from "./resolve.ts";
+import type { EntryData } from "./resolve.ts";
 import { scanPack } from "./scan.ts";
+import { smallBytes, twoBuffers } from "./two_buffers.ts";
+import type { Identify, NewSha1, PackLimits, PackObject, Pause } from "./types.ts";
 
 /** Where a pack is put while it is indexed: a file, or memory. Offsets and lengths in bytes. */
 export interface PackStorage {
@@ -29,7 +31,10 @@ export interface IndexPackOptions {
   readonly storage: PackStorage;
   /** Bases of a thin pack, by their 20 bytes. Without it a pack must hold all its bases. */
   readonly external?: (oid: Uint8Array) => Promise<PackObject | undefined>;
-  /** Sees every object of the pack once, in no particular order; throws to refuse the pack. */
+  /**
+   * Sees every object of the pack once, in no particular order; throws to refuse the pack. The content is lent, to this
+   * and to `identify`: it is good until the call returns.
+   */
   readonly onObject?: (object: PackObject, oid: Uint8Array) => void;
   /** Called often; lets others run where it is time for that. */
   readonly pause?: Pause;
@@ -42,7 +47,7 @@ export interface IndexedPack {
   /** 20 bytes an object, in the pack's order. */
   readonly oids: Uint8Array;
   /** What each object is, in the pack's order: the type that its entry would have undeltified. */
-  readonly types: readonly number[];
+  readonly types: Uint8Array;
   /** The pack's checksum, which also names its files. */
   readonly checksum: Uint8Array;
   /** The index file's bytes. */
@@ -52,7 +57,8 @@ export interface IndexedPack {
 
 /**
  * Takes a pack in, chunk by chunk: checks it, resolves its deltas, completes it where it is thin, and makes its index.
- * Reads no further than the pack's end. Chunks are kept for a while: they must not be changed after they were given.
+ * Reads no further than the pack's end. Memory: some seventy bytes an object, the two largest objects, and less than
+ * 64 MB for what is held to save time.
  * @throws {StoreError} `malformed`, `limit`, and whatever `onObject` throws
  */
 export async function indexPack(
@@ -60,25 +66,31 @@ export async function indexPack(
   options: IndexPackOptions,
 ): Promise<IndexedPack> {
   const { limits, zlib, newSha1, storage } = options;
+  const pause = options.pause ?? (() => Promise.resolve());
   const entries = new PackEntries();
-  const held = heldData();
+  const held = heldDeltas();
 
   const admit = (object: PackObject): Uint8Array => {
-    const oid = options.identify(object.kind, object.content);
-    options.onObject?.(object, oid);
-    return oid;
+    const id = options.identify(object.kind, object.content);
+    options.onObject?.(object, id);
+    return id;
   };
   const scanner = scanPack({
     limits,
     zlib,
     newSha1,
     onEntry(entry) {
-      const index = entries.add(entry);
+      const base = entry.type === entryType.offsetDelta ? entries.entryAt(entry.baseOffset) : undefined;
+      if (entry.type === entryType.offsetDelta && base === undefined) {
+        throw new StoreError("malformed", `the delta at ${entry.offset} has no base where it says`);
+      }
+      const number = entries.add({ ...entry, base }, scanner.declared);
       if (entry.type < entryType.offsetDelta) {
         const kind = kindOfType(entry.type);
-        entries.setObject(index, kind, admit({ kind, content: entry.data }));
+        entries.setObject(number, kind, admit({ kind, content: entry.data }));
+      } else {
+        held.offer(number, entry.data);
       }
-      held.offer(index, entry.data);
     },
   });
   for await (const chunk of chunks) {
@@ -86,7 +98,7 @@ export async function indexPack(
     scanner.push(chunk);
     await storage.append(chunk);
     if (scanner.done) break;
-    await options.pause?.();
+    await pause();
   }
   if (scanner.checksum === undefined) {
     throw new StoreError(
@@ -96,92 +108,113 @@ export async function indexPack(
   }
 
   const received = entries.count;
-  let end = scanner.length - 20;
+  const buffers = twoBuffers(limits.objectBytes);
+  entries.end = scanner.length - 20;
   await resolveDeltas(entries, {
     limits,
-    dataOf: (entry) => held.take(entry) ?? readData(entry),
+    data: entryData(),
+    buffers,
     onResolved: (_, object) => admit(object),
     appendBase,
-    pause: options.pause ?? (() => Promise.resolve()),
+    pause,
   });
+  buffers.release();
+  held.release();
   const complete = entries.count === received
     ? { checksum: scanner.checksum, bytes: scanner.length }
     : await finishThinPack();
-  const index = encodePackIndex(
-    { count: entries.count, oids: entries.oids(), crcs: entries.crcs, offsets: entries.offsets },
+  const oids = entries.ids();
+  const index = await encodePackIndex(
+    { count: entries.count, oids, crcs: entries.crcs, offsets: entries.offsets },
     complete.checksum,
     newSha1,
+    { pause },
   );
-  return { received, count: entries.count, oids: entries.oids(), types: entries.types, index, ...complete };
+  return {
+    received,
+    count: entries.count,
+    oids,
+    types: entries.types.subarray(0, entries.count),
+    index,
+    ...complete,
+  };
 
-  function readData(entry: number): Uint8Array {
-    const offset = entries.offsets[entry] ?? 0;
-    const bytes = storage.read(offset, (entries.ends[entry] ?? 0) - offset);
-    const header = decodeEntryHeader(bytes, 0, bytes.length);
-    const inflated = header === undefined
-      ? undefined
-      : zlib.inflate(bytes.subarray(header.length), header.size);
-    if (inflated?.state !== "done") throw new StoreError("io", "the pack changed while it was indexed");
-    return inflated.output;
+  function entryData(): EntryData {
+    const inflated = entryInflater(zlib.inflater(), storage.read);
+    const changed = () => new StoreError("io", "the pack changed while it was indexed");
+    /** Where the deflated data starts. */
+    const dataAt = (entry: number): number => {
+      const offset = entries.offsets[entry] as number;
+      const bytes = storage.read(offset, Math.min(longestEntryHeader, entries.endOf(entry) - offset));
+      const header = decodeEntryHeader(bytes, 0, bytes.length);
+      if (header === undefined) throw changed();
+      return offset + header.length;
+    };
+    return {
+      sizeOf: (entry) => entries.sizes[entry] as number,
+      whole(entry, room) {
+        const kept = held.get(entry);
+        if (kept !== undefined) return kept;
+        const size = entries.sizes[entry] as number;
+        if (size > smallBytes) {
+          const target = room(size);
+          inflated.into(dataAt(entry), entries.endOf(entry), size, target);
+          return target.subarray(0, size);
+        }
+        const offset = entries.offsets[entry] as number;
+        const bytes = storage.read(offset, entries.endOf(entry) - offset);
+        const header = decodeEntryHeader(bytes, 0, bytes.length);
+        const outcome = header === undefined
+          ? undefined
+          : zlib.inflate(bytes.subarray(header.length), header.size);
+        if (outcome?.state !== "done") throw changed();
+        return outcome.output;
+      },
+      through(entry, take) {
+        inflated.through(dataAt(entry), entries.endOf(entry), entries.sizes[entry] as number, take);
+      },
+    };
   }
 
-  async function appendBase(oid: Uint8Array): Promise<number | undefined> {
-    const object = await options.external?.(oid);
+  async function appendBase(id: Uint8Array): Promise<number | undefined> {
+    const object = await options.external?.(id);
     if (object === undefined) return undefined;
-    if (object.content.length > limits.objectBytes) {
+    const { kind, content } = object;
+    if (content.length > limits.objectBytes) {
       throw new StoreError(
         "limit",
-        `a delta's base has ${object.content.length} bytes, more than ${limits.objectBytes}`,
+        `a delta's base has ${content.length} bytes, more than ${limits.objectBytes}`,
       );
     }
-    if (entries.count === received) storage.truncate(end);
-    const bytes = concatBytes([
-      encodeEntryHeader(object.kind, object.content.length),
-      zlib.deflate(object.content),
-    ]);
-    await storage.append(bytes);
-    const index = entries.add({
-      offset: end,
-      end: end + bytes.length,
-      type: entryType[object.kind],
-      crc: zlib.crc32(bytes, 0),
-      baseOffset: 0,
+    const offset = entries.end;
+    if (entries.count === received) storage.truncate(offset);
+    const header = encodeEntryHeader(kind, content.length);
+    const deflated = zlib.deflate(content);
+    await storage.append(header);
+    await storage.append(deflated);
+    const number = entries.add({
+      offset,
+      end: offset + header.length + deflated.length,
+      type: entryType[kind],
+      size: content.length,
+      crc: zlib.crc32(deflated, zlib.crc32(header, 0)),
       baseOid: undefined,
-    });
-    end += bytes.length;
-    entries.setObject(index, object.kind, oid);
-    held.offer(index, object.content);
-    return index;
+    }, entries.count * 1.25);
+    entries.setObject(number, kind, id);
+    return number;
   }
 
   /** The count in the header has changed, and with it the checksum of the whole. */
   async function finishThinPack(): Promise<{ checksum: Uint8Array; bytes: number }> {
+    const { end } = entries;
     storage.overwrite(0, packHeader(entries.count));
     const sha1 = newSha1();
-    for (let at = 0; at < end; at += 1 << 20) sha1.update(storage.read(at, Math.min(1 << 20, end - at)));
+    for (let at = 0; at < end; at += 1 << 18) {
+      sha1.update(storage.read(at, Math.min(1 << 18, end - at)));
+      await pause();
+    }
     const checksum = sha1.digest();
     await storage.append(checksum);
     return { checksum, bytes: end + 20 };
   }
 }
-
-/** Inflated data of the first pass, kept up to a bound, so that most entries are inflated only once. */
-function heldData(): {
-  offer(entry: number, data: Uint8Array): void;
-  take(entry: number): Uint8Array | undefined;
-} {
-  const kept = new Map<number, Uint8Array>();
-  let bytes = 0;
-  return {
-    offer(entry, data) {
-      if (bytes + data.length > heldBytes) return;
-      bytes += data.length;
-      kept.set(entry, data);
-    },
-    take(entry) {
-      return kept.get(entry);
-    },
-  };
-}
-
-const heldBytes = 64 * 1024 * 1024;

@@ -1,81 +1,93 @@
 /**
  * The second pass: deltas, depth first from each base, so that a base is inflated once and held only while it has
- * children left. Hot when a pack is indexed. Benchmark: tests/bench/pack_bench.ts.
+ * children left. Hot when a pack is indexed: small contents are held along the path, large ones lie in two buffers and
+ * are made again where they had to give way. Benchmarks: tests/bench/pack_bench.ts, tests/bench/receive_memory.ts.
  */
 import { StoreError } from "../error.ts";
-import type { PackLimits, PackObject, Pause } from "./types.ts";
-import { idToBytes, toHex } from "./id.ts";
-import { applyDelta, deltaSizes } from "./delta.ts";
+import { groupChildren, none } from "./children.ts";
+import { applyDelta, deltaApplier, deltaSizes } from "./delta.ts";
 import { entryType, kindOfType } from "./entry.ts";
 import type { PackEntries } from "./entries.ts";
+import { smallBytes } from "./two_buffers.ts";
+import type { TwoBuffers } from "./two_buffers.ts";
+import type { PackLimits, PackObject, Pause } from "./types.ts";
 
 export interface ResolveOptions {
   readonly limits: PackLimits;
-  /** An entry's inflated data: an object's content, or a delta. */
-  readonly dataOf: (entry: number) => Uint8Array;
-  /** Called once for each delta resolved; the 20 bytes that name the object. */
+  readonly data: EntryData;
+  readonly buffers: TwoBuffers;
+  /** Called once for each delta resolved; the 20 bytes that name the object. The content is lent. */
   readonly onResolved: (entry: number, object: PackObject) => Uint8Array;
   /** An object from outside the pack, by its 20 bytes, which is then appended to it (a thin pack); its new entry. */
-  readonly appendBase: (oid: Uint8Array) => Promise<number | undefined>;
+  readonly appendBase: (id: Uint8Array) => Promise<number | undefined>;
   readonly pause: Pause;
+}
+
+/** Inflated data of entries: of an object its content, of a delta the delta. */
+export interface EntryData {
+  /** Of the inflated data, in bytes. */
+  sizeOf(entry: number): number;
+  whole(entry: number, room: (size: number) => Uint8Array<ArrayBuffer>): Uint8Array;
+  /** In pieces; see `EntryInflater.through`. */
+  through(entry: number, take: (window: Uint8Array) => number): void;
 }
 
 /** @throws {StoreError} `malformed` where a base is missing or a delta damaged, `limit` */
 export async function resolveDeltas(entries: PackEntries, options: ResolveOptions): Promise<void> {
-  const { limits, dataOf, onResolved, pause } = options;
+  const { limits, data, buffers, onResolved, pause } = options;
+  if (entries.unresolved() === 0) return;
   const children = groupChildren(entries);
+  await pause();
   let work = 0;
   let paused = 0;
   let resolved = 0;
+  let held = 0;
   const inPack = entries.count;
 
   for (let entry = 0; entry < inPack; entry++) {
-    if (isDelta(entries, entry)) continue;
-    const waiting = takeChildren(entry);
-    if (waiting !== undefined) await descend(entry, waiting);
+    if ((entries.types[entry] as number) >= entryType.offsetDelta) continue;
+    const waiting = children.takeFirst(entry);
+    if (waiting !== none) await descend(entry, waiting);
+    else if ((entry & 4095) === 0) await pause();
   }
-  // What is left hangs, directly or not, on bases outside the pack. Each found may set others free.
-  for (let found = true; found && children.byOid.size > 0;) {
-    found = false;
-    for (const [key] of [...children.byOid]) {
-      if (!children.byOid.has(key)) continue;
-      const base = await options.appendBase(idToBytes(key));
-      if (base === undefined) continue;
-      found = true;
-      const waiting = takeChildren(base);
-      if (waiting !== undefined) await descend(base, waiting);
-    }
+  // What is left hangs, directly or not, on bases outside the pack. What each sets free is resolved with it.
+  for (const place of entries.unresolved() > 0 ? children.awaited() : []) {
+    if (!children.awaits(place)) continue;
+    const base = await options.appendBase(entries.baseIds.slice(place * 20, place * 20 + 20));
+    const waiting = base === undefined ? none : children.takeFirst(base);
+    if (base !== undefined && waiting !== none) await descend(base, waiting);
   }
   const missing = entries.unresolved();
   if (missing > 0) {
     throw new StoreError("malformed", `${missing} deltas of the pack have no base (missing, or in a circle)`);
   }
 
-  /** Resolves all that is built on `root`, whose children are given. */
-  async function descend(root: number, first: number[]): Promise<void> {
-    const kind = kindOfType(entries.types[root] ?? 0);
-    const stack: Frame[] = [{ entry: root, content: dataOf(root), children: first, next: 0 }];
-    let held = stack[0]?.content?.length ?? 0;
+  /** Resolves all that is built on `root`, whose first child is given. */
+  async function descend(root: number, first: number): Promise<void> {
+    const kind = kindOfType(entries.types[root] as number);
+    const stack: Frame[] = [{ entry: root, content: undefined, held: 0, next: first }];
     while (stack.length > 0) {
       const level = stack.length - 1;
       const frame = stack[level] as Frame;
-      const child = frame.children[frame.next++];
-      if (child === undefined) {
-        held -= frame.content?.length ?? 0;
+      const child = frame.next;
+      if (child === none) {
+        drop(frame);
         stack.pop();
         continue;
       }
+      frame.next = children.nextOf(child);
       if (stack.length > limits.deltaDepth) {
         throw new StoreError("limit", `a chain of more than ${limits.deltaDepth} deltas`);
       }
       const content = apply(contentAt(stack, level), child);
-      const oid = onResolved(child, { kind, content });
-      entries.setObject(child, kind, oid);
-      const below = takeChildren(child);
-      if (below !== undefined) {
-        stack.push({ entry: child, content, children: below, next: 0 });
-        held += content.length;
-        held -= trim(stack, held);
+      const id = onResolved(child, { kind, content });
+      entries.setObject(child, kind, id);
+      const below = children.takeFirst(child);
+      if (below !== none) {
+        const lower: Frame = { entry: child, content: undefined, held: 0, next: below };
+        give(lower, content);
+        stack.push(lower);
+        for (let at = 0; at < stack.length - 1 && held > heldBytes; at++) drop(stack[at] as Frame);
       }
       // By number for the small, by bytes for the large.
       if ((++resolved & 63) === 0 || work - paused > 1_000_000) {
@@ -85,94 +97,75 @@ export async function resolveDeltas(entries: PackEntries, options: ResolveOption
     }
   }
 
+  function give(frame: Frame, content: Uint8Array): void {
+    frame.content = content;
+    if (content.length > smallBytes) buffers.hold(content, () => frame.content = undefined);
+    else held += frame.held = content.length;
+  }
+
+  function drop(frame: Frame): void {
+    held -= frame.held;
+    frame.held = 0;
+    frame.content = undefined;
+  }
+
   function apply(base: Uint8Array, child: number): Uint8Array {
-    const delta = dataOf(child);
-    const { result } = deltaSizes(delta);
-    if (result > limits.objectBytes) {
-      throw new StoreError(
-        "limit",
-        `a delta makes an object of ${result} bytes, more than ${limits.objectBytes}`,
-      );
+    const room = (size: number): Uint8Array<ArrayBuffer> => {
+      if (size > limits.objectBytes) {
+        throw new StoreError(
+          "limit",
+          `a delta makes an object of ${size} bytes, more than ${limits.objectBytes}`,
+        );
+      }
+      spend(size);
+      return buffers.room(size, base);
+    };
+    if (data.sizeOf(child) > smallBytes) {
+      const applier = deltaApplier(base, room);
+      data.through(child, applier.push);
+      return applier.finish();
     }
-    work += result;
+    const delta = data.whole(child, (size) => new Uint8Array(size + 1));
+    const { result } = deltaSizes(delta);
+    return applyDelta(base, delta, room(result).subarray(0, result));
+  }
+
+  function spend(bytes: number): void {
+    work += bytes;
     if (work > limits.deltaWork) {
       throw new StoreError("limit", `the pack's deltas make more than ${limits.deltaWork} bytes`);
     }
-    return applyDelta(base, delta);
   }
 
   /** A frame's content, made again from the nearest one above that still has its own. */
   function contentAt(stack: readonly Frame[], level: number): Uint8Array {
+    const frame = stack[level] as Frame;
+    if (frame.content !== undefined) return frame.content;
     let from = level;
     while (from > 0 && stack[from]?.content === undefined) from--;
-    let content = stack[from]?.content ?? dataOf(stack[from]?.entry ?? 0);
-    for (let at = from + 1; at <= level; at++) content = apply(content, stack[at]?.entry ?? 0);
+    const start = stack[from] as Frame;
+    let content = start.content;
+    if (content === undefined) {
+      // Counted too: a tree of large objects may ask for its root again and again.
+      if (from < level || stack.length > 1) spend(data.sizeOf(start.entry));
+      content = data.whole(start.entry, (size) => buffers.room(size, undefined));
+      give(start, content);
+    }
+    for (let at = from + 1; at <= level; at++) {
+      content = apply(content, (stack[at] as Frame).entry);
+    }
+    if (from < level) give(frame, content);
     return content;
-  }
-
-  function takeChildren(entry: number): number[] | undefined {
-    // Taken once: a resolved delta no longer looks like one, and its children are done.
-    const byOffset = children.byEntry.get(entry);
-    if (byOffset !== undefined) children.byEntry.delete(entry);
-    if (children.byOid.size === 0) return byOffset;
-    const key = toHex(entries.oid(entry));
-    const byOid = children.byOid.get(key);
-    if (byOid === undefined) return byOffset;
-    children.byOid.delete(key);
-    return byOffset === undefined ? byOid : [...byOffset, ...byOid];
   }
 }
 
 interface Frame {
   readonly entry: number;
   content: Uint8Array | undefined;
-  readonly children: readonly number[];
+  /** Bytes of the content, where it is a small one. */
+  held: number;
   next: number;
 }
 
-/** Contents held along one path from a base: beyond this the ones nearest the base go, and are made again. */
-const heldBytes = 96 * 1024 * 1024;
-
-function trim(stack: readonly Frame[], held: number): number {
-  let freed = 0;
-  for (let at = 0; at < stack.length - 1 && held - freed > heldBytes; at++) {
-    const frame = stack[at] as Frame;
-    freed += frame.content?.length ?? 0;
-    frame.content = undefined;
-  }
-  return freed;
-}
-
-function isDelta(entries: PackEntries, entry: number): boolean {
-  const type = entries.types[entry];
-  return type === entryType.offsetDelta || type === entryType.refDelta;
-}
-
-interface Children {
-  readonly byEntry: Map<number, number[]>;
-  /** Keyed by the base's id. */
-  readonly byOid: Map<string, number[]>;
-}
-
-function groupChildren(entries: PackEntries): Children {
-  const byEntry = new Map<number, number[]>();
-  const byOid = new Map<string, number[]>();
-  for (let entry = 0; entry < entries.count; entry++) {
-    if (entries.types[entry] === entryType.offsetDelta) {
-      const base = entries.entryAt(entries.baseOffsets[entry] ?? 0);
-      if (base === undefined || base >= entry) {
-        throw new StoreError("malformed", `the delta at ${entries.offsets[entry]} has no base where it says`);
-      }
-      add(byEntry, base, entry);
-    } else if (entries.types[entry] === entryType.refDelta) {
-      add(byOid, toHex(entries.baseOids[entry] ?? new Uint8Array()), entry);
-    }
-  }
-  return { byEntry, byOid };
-}
-
-function add<K>(map: Map<K, number[]>, key: K, entry: number): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [entry]);
-  else list.push(entry);
-}
+/** Small contents held along one path from a base: beyond this the ones nearest the base go, and are made again. */
+const heldBytes = 16 * 1024 * 1024;

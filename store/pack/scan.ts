@@ -7,7 +7,7 @@ import { StoreError } from "../error.ts";
 import type { NewSha1, PackLimits } from "./types.ts";
 import { equalBytes } from "../zlib/bytes.ts";
 import { longestDeflated } from "../zlib/zlib.ts";
-import type { Inflater, Zlib } from "../zlib/zlib.ts";
+import type { Zlib } from "../zlib/zlib.ts";
 import { decodeEntryHeader, longestEntryHeader } from "./entry.ts";
 
 /** One entry as it stands in the pack. */
@@ -16,7 +16,9 @@ export interface ScannedEntry {
   readonly offset: number;
   readonly end: number;
   readonly type: number;
-  /** Inflated: an object's content, or a delta. */
+  /** Of the inflated data, in bytes. */
+  readonly size: number;
+  /** Inflated: an object's content, or a delta. Lent: good until the call returns. */
   readonly data: Uint8Array;
   /** CRC-32 over the entry as it stands. */
   readonly crc: number;
@@ -27,7 +29,7 @@ export interface ScannedEntry {
 }
 
 export interface PackScanner {
-  /** @throws {StoreError} `malformed`, `limit` */
+  /** The chunk may be changed afterwards. @throws {StoreError} `malformed`, `limit` */
   push(chunk: Uint8Array): void;
   /** Whether the trailer was read and verified. */
   readonly done: boolean;
@@ -56,6 +58,9 @@ export function scanPack(options: {
   let declared: number | undefined;
   let seen = 0;
   let partial: PartialEntry | undefined;
+  const inflater = zlib.inflater();
+  /** Where entries are inflated that are large, or come in pieces. */
+  let room = new Uint8Array(firstRoom);
   let checksum: Uint8Array | undefined;
 
   return {
@@ -64,6 +69,7 @@ export function scanPack(options: {
       append(chunk);
       while (checksum === undefined && step());
       if (checksum === undefined) hash(start);
+      keepRest();
     },
     get done() {
       return checksum !== undefined;
@@ -97,6 +103,16 @@ export function scanPack(options: {
     start = 0;
     hashed = 0;
     end = rest + chunk.length;
+  }
+
+  /** What is left is a part of a header or of the trailer: few bytes, copied, so that chunks are not held. */
+  function keepRest(): void {
+    const rest = buffer.slice(start, end);
+    origin += start;
+    buffer = rest;
+    hashed -= start;
+    end -= start;
+    start = 0;
   }
 
   function hash(upTo: number): void {
@@ -150,8 +166,6 @@ export function scanPack(options: {
     const dataAt = start + header.length;
     if (dataAt === end) return false;
     const longest = longestDeflated(header.size);
-    const input = buffer.subarray(dataAt, Math.min(end, dataAt + longest));
-    const inflated = zlib.inflate(input, header.size);
     const known = {
       offset,
       type: header.type,
@@ -159,50 +173,64 @@ export function scanPack(options: {
       baseOffset: offset - header.distance,
       baseOid: header.baseAt < 0 ? undefined : buffer.slice(header.baseAt, header.baseAt + 20),
     };
-    if (inflated.state === "bad") throw badStream(offset, inflated.message);
-    if (inflated.state === "done") {
-      if (inflated.output.length !== header.size) {
-        throw badStream(offset, wrongSize(inflated.output, header.size));
+    if (header.size <= wholeBytes) {
+      const input = buffer.subarray(dataAt, Math.min(end, dataAt + longest));
+      const inflated = zlib.inflate(input, header.size);
+      if (inflated.state === "bad") throw badStream(offset, inflated.message);
+      if (inflated.state === "done") {
+        if (inflated.output.length !== header.size) {
+          throw badStream(offset, wrongSize(inflated.output.length, header.size));
+        }
+        const stop = dataAt + inflated.consumed;
+        const crc = zlib.crc32(buffer.subarray(start, stop), 0);
+        start = stop;
+        emit(known, inflated.output, crc);
+        return true;
       }
-      const stop = dataAt + inflated.consumed;
-      const crc = zlib.crc32(buffer.subarray(start, stop), 0);
-      start = stop;
-      emit(known, inflated.output, crc);
-      return true;
     }
-    // It goes on in later chunks: from here bytes are consumed as they come, so nothing is inflated twice.
-    const inflater = zlib.inflater(header.size);
-    partial = { ...known, inflater, crc: zlib.crc32(buffer.subarray(start, dataAt), 0), taken: 0, longest };
+    // Large, or going on in later chunks: bytes are consumed as they come, so nothing of it is inflated twice again.
+    inflater.reset();
+    partial = { ...known, crc: zlib.crc32(buffer.subarray(start, dataAt), 0), taken: 0, made: 0, longest };
     start = dataAt;
     return true;
   }
 
   function continueEntry(entry: PartialEntry): boolean {
-    if (start === end) return false;
-    const inflated = entry.inflater.push(buffer.subarray(start, end));
-    if (inflated.state === "bad") throw badStream(entry.offset, inflated.message);
-    const consumed = inflated.state === "done" ? inflated.consumed : end - start;
-    entry.crc = zlib.crc32(buffer.subarray(start, start + consumed), entry.crc);
-    entry.taken += consumed;
-    start += consumed;
-    if (entry.taken > entry.longest) throw badStream(entry.offset, "far longer than what it holds");
-    if (inflated.state === "more") return false;
-    if (inflated.output.length !== entry.size) {
-      throw badStream(entry.offset, wrongSize(inflated.output, entry.size));
+    for (;;) {
+      if (entry.made === room.length) enlargeRoom(entry.size);
+      const step = inflater.push(buffer.subarray(start, end), room.subarray(entry.made, entry.size + 1));
+      if (step.state === "bad") throw badStream(entry.offset, step.message);
+      entry.crc = zlib.crc32(buffer.subarray(start, start + step.consumed), entry.crc);
+      entry.taken += step.consumed;
+      entry.made += step.produced;
+      start += step.consumed;
+      if (entry.taken > entry.longest) throw badStream(entry.offset, "far longer than what it holds");
+      if (entry.made > entry.size) throw badStream(entry.offset, `more than ${entry.size} bytes`);
+      if (step.state === "full") continue;
+      if (step.state === "more") return false;
+      break;
     }
+    if (entry.made !== entry.size) throw badStream(entry.offset, wrongSize(entry.made, entry.size));
     partial = undefined;
-    emit(entry, inflated.output, entry.crc);
+    emit(entry, room.subarray(0, entry.made), entry.crc);
     return true;
   }
 
+  /** By what has really come, in great steps, since what is left behind is for the collector. */
+  function enlargeRoom(size: number): void {
+    const larger = new Uint8Array(Math.min(room.length * 4, size + 1));
+    larger.set(room);
+    room = larger;
+  }
+
   function emit(
-    known: Pick<PartialEntry, "offset" | "type" | "baseOffset" | "baseOid">,
+    known: Pick<PartialEntry, "offset" | "type" | "size" | "baseOffset" | "baseOid">,
     data: Uint8Array,
     crc: number,
   ): void {
     seen++;
-    const { offset, type, baseOffset, baseOid } = known;
-    onEntry({ offset, end: origin + start, type, data, crc, baseOffset, baseOid });
+    const { offset, type, size, baseOffset, baseOid } = known;
+    onEntry({ offset, end: origin + start, type, size, data, crc, baseOffset, baseOid });
   }
 
   function readTrailer(): boolean {
@@ -215,6 +243,7 @@ export function scanPack(options: {
       throw new StoreError("malformed", "the pack's checksum does not fit its content");
     }
     checksum = trailer;
+    room = new Uint8Array(0);
     return true;
   }
 }
@@ -225,18 +254,23 @@ interface PartialEntry {
   readonly size: number;
   readonly baseOffset: number;
   readonly baseOid: Uint8Array | undefined;
-  readonly inflater: Inflater;
   readonly longest: number;
   crc: number;
+  /** Bytes consumed and given so far. */
   taken: number;
+  made: number;
 }
+
+/** Up to this size an entry that lies whole in the buffer is inflated in one call. */
+const wholeBytes = 65535;
+const firstRoom = 1 << 18;
 
 function badStream(offset: number, why: string): StoreError {
   return new StoreError("malformed", `the pack entry at ${offset} does not inflate: ${why}`);
 }
 
-function wrongSize(output: Uint8Array, size: number): string {
-  return `${output.length} bytes where ${size} are declared`;
+function wrongSize(given: number, size: number): string {
+  return `${given} bytes where ${size} are declared`;
 }
 
 function surplus(): StoreError {

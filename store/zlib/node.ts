@@ -8,7 +8,7 @@ import * as zlib from "node:zlib";
 import { equalBytes } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
 import { pakoInflater } from "./pako.ts";
-import type { Inflated, Zlib } from "./zlib.ts";
+import type { Inflated, Inflater, InflateStep, Zlib } from "./zlib.ts";
 
 /** Up to this size objects are inflated into one scratch buffer; larger ones are few. */
 const scratchBytes = 65536;
@@ -16,8 +16,7 @@ const scratchBytes = 65536;
 /** The runtime's zlib. */
 export const nodeZlib: Zlib = {
   inflate: keptInflater() ?? inflateOnce,
-  // The runtime's own inflater is synchronous only for streams that are there whole.
-  inflater: pakoInflater,
+  inflater: () => nodeInflater() ?? pakoInflater(),
   crc32: nativeCrc32(),
   deflate: keptDeflater() ?? deflateOnce,
 };
@@ -92,6 +91,34 @@ export function keptInflater(): Zlib["inflate"] | undefined {
     return { state: "done", output: scratch.slice(0, produced), consumed: input.length - (left[1] ?? 0) };
   };
   return behaves(inflate) ? inflate : undefined;
+}
+
+/** For streams in pieces; `undefined` as above. */
+export function nodeInflater(): Inflater | undefined {
+  // Whether the inside is as expected was found out once, when this file was loaded.
+  if (nodeZlib.inflate === inflateOnce) return undefined;
+  const kept = keptHandle(zlib.createInflate());
+  if (kept === undefined) return undefined;
+  const { handle, left } = kept;
+  let failure: { readonly message: string; readonly status: number } | undefined;
+  handle.onerror = (message, status) => {
+    failure = { message, status };
+  };
+  return {
+    reset: () => handle.reset(),
+    push(input, output): InflateStep {
+      failure = undefined;
+      // "Finish" makes it say when it wants more: then it reports an error from which it goes on as if there were none.
+      handle.writeSync(zlib.constants.Z_FINISH, input, 0, input.length, output, 0, output.length);
+      const [room = 0, rest = 0] = left;
+      const failed = failure as { readonly message: string; readonly status: number } | undefined;
+      if (failed !== undefined && failed.status !== zlib.constants.Z_BUF_ERROR) {
+        return { state: "bad", message: failed.message };
+      }
+      const state = room === 0 ? "full" : failed === undefined ? "done" : "more";
+      return { state, consumed: input.length - rest, produced: output.length - room };
+    },
+  };
 }
 
 /** One deflater, reset between contents; `undefined` as above. Large contents have one of their own. */

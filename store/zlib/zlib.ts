@@ -6,8 +6,8 @@ export interface Zlib {
    * is the caller's.
    */
   inflate(input: Uint8Array, maximum: number): Inflated;
-  /** The same for a stream that comes in pieces. */
-  inflater(maximum: number): Inflater;
+  /** For streams that come in pieces, one after the other. */
+  inflater(): Inflater;
   deflate(content: Uint8Array): Uint8Array;
   /** CRC-32, going on from `start` (0 at first). */
   crc32(bytes: Uint8Array, start: number): number;
@@ -20,11 +20,23 @@ export type Inflated =
   | { readonly state: "bad"; readonly message: string };
 
 export interface Inflater {
-  /** With `more`, all of `input` was taken; with `done`, `consumed` bytes of this piece were. */
-  push(input: Uint8Array): Inflated;
+  /** Begins another stream. */
+  reset(): void;
+  /** Takes what it can of `input` and fills `output`, which has room for a byte at least. */
+  push(input: Uint8Array, output: Uint8Array<ArrayBuffer>): InflateStep;
 }
+
+/** `more`: all input was taken; `full`: there is no room left; `done`: the stream has ended, and room is left. */
+export type InflateStep =
+  | { readonly state: "more" | "full" | "done"; readonly consumed: number; readonly produced: number }
+  | { readonly state: "bad"; readonly message: string };
 
 /** No zlib stream that a sane encoder makes for `size` bytes is longer: stored blocks and a margin. */
 export function longestDeflated(size: number): number {
   return size + Math.ceil(size / 8) + 1024;
+}
+
+/** Deflate makes no more than this many bytes out of one (zlib's "Technical Details": 1032:1), and a little at its ends. */
+export function mostInflated(length: number): number {
+  return length * 1032 + 64;
 }

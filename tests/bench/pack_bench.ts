@@ -6,10 +6,13 @@
 import process from "node:process";
 import fs from "node:fs";
 import { indexPack as isomorphicIndexPack } from "isomorphic-git";
-import { indexPack, newSha1, nodeZlib, pakoZlib } from "../../store/mod.ts";
-import type { PackStorage } from "../../store/mod.ts";
-import { equalBytes } from "../../store/object/bytes.ts";
 import { hashObject } from "../../store/object/hash.ts";
+import { indexPack } from "../../store/pack/index_pack.ts";
+import type { PackStorage } from "../../store/pack/index_pack.ts";
+import { newSha1 } from "../../store/repository/sha1.ts";
+import { equalBytes } from "../../store/zlib/bytes.ts";
+import { nodeZlib } from "../../store/zlib/node.ts";
+import { pakoZlib } from "../../store/zlib/pako.ts";
 import { inChunks, makeHistory } from "../store/pack_fixture.ts";
 import { git } from "../store/git_fixture.ts";
 import { run } from "../tools/real.ts";

@@ -1,0 +1,45 @@
+/**
+ * Room for what is large: two buffers in turn, the base in one and what is made of it in the other. So the memory that
+ * resolving takes is bounded by the two largest objects, however soon the collector comes round. Room for what is small
+ * is made anew each time.
+ */
+export interface TwoBuffers {
+  /** Room for `size` bytes and one more, elsewhere than `base` lies. What lay there before is lost; see `hold`. */
+  room(size: number, base: Uint8Array | undefined): Uint8Array<ArrayBuffer>;
+  /** Notes who is to be told when `content` is overwritten. Of no effect for what is small. */
+  hold(content: Uint8Array, lost: () => void): void;
+  release(): void;
+}
+
+export function twoBuffers(most: number): TwoBuffers {
+  const buffers = [new Uint8Array(0), new Uint8Array(0)];
+  const losers: ((() => void) | undefined)[] = [undefined, undefined];
+  return {
+    room(size, base) {
+      if (size <= smallBytes) return new Uint8Array(size + 1);
+      const which = base?.buffer === buffers[0]?.buffer ? 1 : 0;
+      losers[which]?.();
+      losers[which] = undefined;
+      const length = buffers[which]?.length ?? 0;
+      if (length < size + 1) {
+        // Let go of before there is a larger one.
+        buffers[which] = nothing;
+        buffers[which] = new Uint8Array(Math.max(size, Math.min(length * 2, most)) + 1);
+      }
+      return buffers[which] ?? nothing;
+    },
+    hold(content, lost) {
+      const which = buffers.findIndex((buffer) => buffer.buffer === content.buffer);
+      if (which >= 0) losers[which] = lost;
+    },
+    release() {
+      buffers[0] = buffers[1] = nothing;
+      losers[0] = losers[1] = undefined;
+    },
+  };
+}
+
+const nothing = new Uint8Array(0);
+
+/** Up to here contents have buffers of their own. */
+export const smallBytes = 1 << 20;
