@@ -1,4 +1,5 @@
 import { describeEndpoint, type Endpoint, requiredSecurity, satisfies } from "./endpoint.ts";
+import { insecure } from "./explain.ts";
 import type { Flow, Result } from "./flow.ts";
 import { ConnectError, type ConnectErrorCode } from "./protocol.ts";
 import type { Registry, Route, Target } from "./registry.ts";
@@ -53,11 +54,7 @@ export async function connect(
   for (const route of registry.routes) {
     const asked = describeEndpoint(endpoint);
     if (!satisfies(route.security, required)) {
-      note(
-        route,
-        asked,
-        new ConnectError("insecure", `${route.protocol} is less secure than ${asked} asks for`),
-      );
+      note(route, asked, insecure(route, endpoint));
       continue;
     }
     const found = await route.targets(endpoint, { signal, timeoutMs: clock.remaining() });

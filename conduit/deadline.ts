@@ -1,4 +1,4 @@
-import type { Result } from "./flow.ts";
+import { FlowError, type Result } from "./flow.ts";
 import { type AttemptOptions, ConnectError } from "./protocol.ts";
 
 /**
@@ -47,6 +47,7 @@ function rejectOnAbort(signal: AbortSignal): Promise<never> {
 /** What the runtime throws when it connects, as one of our codes. */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
+  if (error instanceof FlowError) return new ConnectError("protocol", error.message, { cause: error });
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof Deno.errors.ConnectionRefused) {
     return new ConnectError("refused", message, { cause: error });

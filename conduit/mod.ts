@@ -25,6 +25,8 @@ export type { Registry, Route, Target } from "./registry.ts";
 export { createRegistry } from "./registry.ts";
 export type { Attempt, ConnectOptions } from "./connect.ts";
 export { connect, ConnectFailure } from "./connect.ts";
+export type { ExplainOptions, Plan, PlannedCandidate, PlannedRoute } from "./explain.ts";
+export { explain, formatPlan } from "./explain.ts";
 export type { Lookup } from "./addresses.ts";
 
 // The protocols and their resolvers.
@@ -32,11 +34,22 @@ export type { TcpConfig, TcpResolverOptions } from "./tcp.ts";
 export { tcpProtocol, tcpResolver } from "./tcp.ts";
 export type { TlsConfig, TlsResolverOptions } from "./tls.ts";
 export { tlsProtocol, tlsResolver } from "./tls.ts";
+export type { ClientCertificate, TlsSettings } from "./tls_flow.ts";
+export type { ClientCertificateSource } from "./certificates.ts";
 export type { MemoryConfig, MemoryNetwork, MemoryPairOptions } from "./memory.ts";
 export { createMemoryNetwork, memoryPair, memoryProtocol, memoryResolver } from "./memory.ts";
 
+// Flows over what is there already: standard input and output, a child process.
+export type { PipeFlowOptions } from "./pipe.ts";
+export { pipeFlow } from "./pipe.ts";
+
 // HTTP: requests with streamed bodies.
 export type { HttpClient, HttpHeaders, HttpRequest, HttpResponse } from "./http/types.ts";
+export type { ExplainingHttpClient, HttpClientOptions } from "./http/client.ts";
+export { createHttpClient } from "./http/client.ts";
+export type { HttpCredentials } from "./http/credentials.ts";
+export type { HttpProxy } from "./proxy.ts";
+export { proxyFromEnvironment } from "./proxy.ts";
 
 // The listening side.
 export type { Listener, ListenErrorCode, ListenEvent, ListenLimits } from "./listener.ts";

@@ -36,6 +36,8 @@ export interface Candidate<Config> {
   /** What is tried, for messages: `tcp 192.0.2.1:53`. */
   readonly target: string;
   readonly config: Config;
+  /** What else people should know of it when they ask for the plan: names, roots, identities. No secrets. */
+  readonly notes?: readonly string[] | undefined;
 }
 
 export type ConnectErrorCode =
@@ -57,7 +59,9 @@ export type ConnectErrorCode =
   | "tls"
   /** The SSH server showed another host key than the pinned. */
   | "host-key"
-  /** The peer did not accept our identity. */
+  /** The proxy did not open a way to the peer. */
+  | "proxy"
+  /** The peer, or the proxy before it, did not accept our identity. */
   | "auth"
   /** The peer broke off or spoke something else. */
   | "protocol";

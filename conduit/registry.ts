@@ -22,6 +22,7 @@ export interface Route {
 
 export interface Target {
   readonly description: string;
+  readonly notes: readonly string[];
   connect(options: AttemptOptions): Promise<Result<Flow, ConnectError>>;
 }
 
@@ -52,8 +53,9 @@ function routeOf<Config>(resolver: Resolver<Config>): Route {
     ): Promise<Result<readonly Target[], ConnectError>> {
       const resolution = await resolver.resolve(endpoint, options);
       if (!resolution.applies) return { ok: false, error: resolution.error };
-      const targets = resolution.candidates.map(({ target, config }) => ({
+      const targets = resolution.candidates.map(({ target, config, notes = [] }) => ({
         description: target,
+        notes,
         connect: (attempt: AttemptOptions) => protocol.connect(config, attempt),
       }));
       return { ok: true, value: targets };

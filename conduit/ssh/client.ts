@@ -1,6 +1,7 @@
 // @ts-types="@types/ssh2"
 import type { Client, ClientChannel, ConnectConfig, PublicKeyAuthMethod, ServerHostKeyAlgorithm } from "ssh2";
 import { addressesOf, type Lookup, systemLookup } from "../addresses.ts";
+import { boundedText } from "../bounded_text.ts";
 import { attempt } from "../deadline.ts";
 import { hostPort } from "../endpoint.ts";
 import { type Flow, FlowError } from "../flow.ts";
@@ -232,20 +233,6 @@ function sessionFlow(
   });
   transport.onLost(() => exit.resolve(undefined));
   return Object.assign(flow, { exit: exit.promise });
-}
-
-const DIAGNOSTIC_BYTES = 64 * 1024;
-
-/** The last 64 KiB of a text that may be endless: what went wrong is said last. */
-function boundedText(): { add(bytes: Uint8Array): void; text(): string } {
-  const decoder = new TextDecoder();
-  let text = "";
-  return {
-    add(bytes) {
-      text = (text + decoder.decode(bytes, { stream: true })).slice(-DIAGNOSTIC_BYTES);
-    },
-    text: () => text,
-  };
 }
 
 function clientError(error: Error & { level?: string }, description: string): Error {
