@@ -7,6 +7,8 @@ import type { Person } from "../object/person.ts";
 import { compareEntries, decodeTree, encodeTree, entryName, isTreeEntry } from "../object/tree.ts";
 import type { TreeEntry } from "../object/tree.ts";
 import { isSafeEntryName } from "../object/entry_name.ts";
+import { withSignature } from "../signature/signature_header.ts";
+import type { SignPayload } from "../signature/signature_header.ts";
 import { readContent, resolveTree } from "./paths.ts";
 
 /**
@@ -30,7 +32,11 @@ export async function writeTree(
   return tree ?? await repository.write("tree", new Uint8Array());
 }
 
-/** Writes a commit; the message is taken as it is (by custom it ends in a newline). */
+/**
+ * Writes a commit; the message is taken as it is (by custom it ends in a newline).
+ *
+ * @param commit.sign makes the signature that the header `gpgsig` holds, out of the commit without it
+ */
 export async function writeCommit(
   repository: Repository,
   commit: {
@@ -39,17 +45,17 @@ export async function writeCommit(
     readonly author: Person;
     readonly committer: Person;
     readonly message: string;
+    readonly sign?: SignPayload | undefined;
   },
 ): Promise<Oid> {
   if (commit.message.includes("\0")) throw new StoreError("malformed", "a commit message with a NUL");
-  return await repository.write(
-    "commit",
-    composeCommit({
-      ...commit,
-      author: formatPerson(commit.author),
-      committer: formatPerson(commit.committer),
-    }),
-  );
+  const content = composeCommit({
+    ...commit,
+    author: formatPerson(commit.author),
+    committer: formatPerson(commit.committer),
+  });
+  if (commit.sign === undefined) return await repository.write("commit", content);
+  return await repository.write("commit", withSignature(content, await commit.sign(content)));
 }
 
 interface Folder {
