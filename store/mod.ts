@@ -75,3 +75,13 @@ export type { ProtocolVersion, RemoteRefs } from "./protocol/advertisement.ts";
 export type { ChannelBounds } from "./protocol/channel.ts";
 export type { GitCommand, GitCommandError, GitService } from "./protocol/git_command.ts";
 export { parseGitCommand } from "./protocol/git_command.ts";
+
+// SHA-1 for what others made, and signatures.
+export { newDetectingSha1 } from "./sha1/detecting_sha1.ts";
+export { parseAllowedSigners } from "./signature/allowed_signers.ts";
+export type { AllowedSigner, AllowedSignersFault } from "./signature/allowed_signers.ts";
+export { verifyCommitSignature } from "./signature/commit_signature.ts";
+export type { GoodSignature, SignatureError, VerifyOptions } from "./signature/commit_signature.ts";
+export { signerFrom } from "./signature/signer.ts";
+export type { Signer } from "./signature/signer.ts";
+export type { SignPayload } from "./signature/signature_header.ts";
