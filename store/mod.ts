@@ -29,7 +29,7 @@ export type { Person } from "./object/person.ts";
 export { objectLinks } from "./object/links.ts";
 export { isRefName } from "./repository/ref_name.ts";
 export { initRepository, openRepository } from "./repository/open.ts";
-export type { OpenOptions } from "./repository/open.ts";
+export type { InitOptions, OpenOptions } from "./repository/repository.ts";
 export { commitInfo, resolveCommit } from "./tree/history.ts";
 export type { CommitInfo } from "./tree/history.ts";
 export { findEntry, listFiles, readPath, resolveTree } from "./tree/paths.ts";
@@ -76,6 +76,13 @@ export type { ChannelBounds } from "./protocol/channel.ts";
 export type { GitCommand, GitCommandError, GitService } from "./protocol/git_command.ts";
 export { parseGitCommand } from "./protocol/git_command.ts";
 
+// One file as a store.
+export { writeBundle } from "./bundle/write_bundle.ts";
+export type { BundleOptions, WrittenBundle } from "./bundle/write_bundle.ts";
+export { openBundle } from "./bundle/open_bundle.ts";
+export type { Bundle } from "./bundle/open_bundle.ts";
+export { bundleRepository } from "./bundle/bundle_repository.ts";
+
 // SHA-1 for what others made, and signatures.
 export { newDetectingSha1 } from "./sha1/detecting_sha1.ts";
 export { parseAllowedSigners } from "./signature/allowed_signers.ts";
@@ -85,3 +92,42 @@ export type { GoodSignature, SignatureError, VerifyOptions } from "./signature/c
 export { signerFrom } from "./signature/signer.ts";
 export type { Signer } from "./signature/signer.ts";
 export type { SignPayload } from "./signature/signature_header.ts";
+
+// A repository over anything that files can be kept in.
+export { initRepositoryOn, openRepositoryOn } from "./repository/repository.ts";
+export { runtimeTools } from "./repository/open.ts";
+export type { StoreTools } from "./repository/tools.ts";
+export type {
+  CollectionProgress,
+  CollectionReport,
+  CollectionThresholds,
+  CollectOptions,
+  PackDamage,
+  ShallowCommits,
+} from "./types.ts";
+export type { Device } from "./repository/device/device.ts";
+export { DeviceError } from "./repository/device/device.ts";
+export { fileDevice } from "./repository/device/file_device.ts";
+export { memoryDevice } from "./repository/device/memory_device.ts";
+export type { MemoryDevice } from "./repository/device/memory_device.ts";
+
+// The store's face: a batch of changes becomes a commit, and a commit goes to a remote.
+export type { CommitOutcome, CommitRequest } from "./face/commit_on.ts";
+export { commitOn } from "./face/commit_on.ts";
+export type { PublishOptions, PushAttempt, PushOutcome } from "./face/publish.ts";
+export { pushTo } from "./face/push_to.ts";
+export type { ServeOpenlyOptions } from "./face/serve_openly.ts";
+export { mayServeOpenly } from "./face/serve_openly.ts";
+
+// Serving over HTTP and git://.
+export type {
+  AuthorizeHttp,
+  GitHttpLimits,
+  GitHttpOptions,
+  HttpServed,
+  HttpVerdict,
+} from "./protocol/http_server.ts";
+export { basicCredentials, createGitHttpHandler } from "./protocol/http_server.ts";
+export type { DaemonRequest, GitDaemonOptions } from "./protocol/daemon_server.ts";
+export { serveGitDaemon } from "./protocol/daemon_server.ts";
+export type { PushEffect } from "./protocol/report.ts";

@@ -1,6 +1,6 @@
 import type { Result } from "../conduit/mod.ts";
 import type { StoreError } from "./error.ts";
-import type { PackedEntry, PackLimits } from "./pack/types.ts";
+import type { PackedEntry, PackLimits, Pause } from "./pack/types.ts";
 
 export { StoreError } from "./error.ts";
 export type { StoreErrorCode } from "./error.ts";
@@ -55,22 +55,98 @@ export interface Refs {
   move(move: RefMove): Promise<Result<void, RefMoveError>>;
 }
 
+/** The commits whose parents were left out when they were fetched (git's `shallow` file). Without them a history ends. */
+export interface ShallowCommits {
+  list(): Promise<ReadonlySet<Oid>>;
+  /**
+   * Adds marks and takes marks away, at once and durably. @throws {StoreError} `io` where another writer holds the file,
+   * `corrupt` where it is damaged
+   */
+  update(change: { readonly add?: Iterable<Oid>; readonly remove?: Iterable<Oid> }): Promise<void>;
+}
+
+/** A pack, by its name without an ending, that is broken. What is whole in it is still read. */
+export interface PackDamage {
+  readonly pack: string;
+  readonly reason: string;
+}
+
 /** A bare repository on disk that git itself reads. */
 export interface Repository extends ObjectReader {
   readonly path: string;
   readonly refs: Refs;
+  readonly shallow: ShallowCommits;
   /** Writes a loose object (or finds it there, byte-compared). Durable only after `sync`. */
   write(kind: ObjectKind, content: Uint8Array): Promise<Oid>;
   /** Makes everything written so far durable (files and folders). */
   sync(): Promise<void>;
-  /** A place for what arrives and is not yet trusted; objects in it are seen through its reader alone. */
+  /**
+   * A place for what arrives and is not yet trusted; objects in it are seen through its reader alone. What it brings takes
+   * the place of an object that is there and damaged.
+   */
   quarantine(): Promise<Quarantine>;
   /**
    * The object as a pack holds it, verified against the pack's index; `undefined` where no pack known so far has it.
    * @throws {StoreError} `corrupt`
    */
   storedEntry(oid: Oid): StoredEntry | undefined;
+  /** The packs found broken so far. */
+  damage(): readonly PackDamage[];
+  /**
+   * Moves loose objects and small packs into one pack and drops what nothing needs any more, while others read and write.
+   * @throws {StoreError} `io`; `corrupt` where the pack that was made is not what it should be: then nothing was removed
+   */
+  collect(options: CollectOptions): Promise<CollectionReport>;
+  /** Whether a collection would pay: a look at two folders, nothing more. */
+  collectionDue(thresholds?: CollectionThresholds): Promise<boolean>;
   close(): void;
+}
+
+export interface CollectOptions {
+  /**
+   * How long an object that nothing refers to stays, in milliseconds since it was written or last found by a writer.
+   * What is being written at the moment has only this for protection: an hour at the least, outside tests.
+   */
+  readonly graceMs: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** More objects to keep with all they refer to: those that unfinished transactions name. Asked again before a removal. */
+  readonly keep?: () => Iterable<Oid> | Promise<Iterable<Oid>>;
+  /** Everything into one pack, however large the packs are. */
+  readonly full?: boolean;
+  readonly pause?: Pause;
+  /** Ends the collection at the next step, with nothing lost. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: CollectionProgress) => void;
+}
+
+export interface CollectionProgress {
+  readonly stage: "marking" | "packing" | "removing";
+  /** Objects or files so far. */
+  readonly done: number;
+}
+
+export interface CollectionReport {
+  /** Objects in the pack that was made; 0 where none was. */
+  readonly packed: number;
+  /** Unreachable objects that are gone. */
+  readonly dropped: number;
+  /** Packs that are gone, their objects being in the new one. */
+  readonly removedPacks: number;
+  /** Loose files that are gone. */
+  readonly removedLoose: number;
+  /** Damaged packs that were put aside, nothing being in them alone. */
+  readonly putAside: readonly string[];
+  /** Objects that something needs and that cannot be read, at most 100. While there are any, nothing is dropped. */
+  readonly unreadable: readonly Oid[];
+  /** The collection was told to end before its work was done. */
+  readonly aborted: boolean;
+}
+
+/** From how many on a collection pays; git's `gc.auto` and `gc.autoPackLimit`. */
+export interface CollectionThresholds {
+  readonly looseObjects?: number;
+  readonly packs?: number;
 }
 
 /** Objects that arrived and were not yet admitted (git: `tmp_objdir`). Reads fall through to the repository. */

@@ -11,12 +11,16 @@ import { breather } from "./breather.ts";
  * Whether everything that the new tips lead to is there, walking only through what arrived or is not in the repository
  * yet: what is in it is whole by the same rule. Each object is read once, and a blob whose kind was found when it arrived
  * not at all, so the walk is bounded by what arrived; `maximum` bounds it also where `inRepository` says no for ever.
+ * `shallow`: commits whose parents need not be there.
  */
 export async function checkConnectivity(
   reader: ObjectReader & { readonly kindOf?: Quarantine["kindOf"] },
   newTips: Iterable<Oid>,
   inRepository: (oid: Oid) => Promise<boolean>,
-  maximum = 10_000_000,
+  { shallow, maximum = 10_000_000 }: {
+    readonly shallow?: ReadonlySet<Oid> | undefined;
+    readonly maximum?: number | undefined;
+  } = {},
 ): Promise<Result<void, StoreError>> {
   const failed = (message: string): Result<void, StoreError> => ({
     ok: false,
@@ -45,7 +49,7 @@ export async function checkConnectivity(
     }
     if (kind !== undefined && object.kind !== kind) return isOther(object.kind);
     try {
-      follow(object, oid, seen, queue);
+      follow(object, oid, { seen, queue, ends: shallow?.has(oid) ?? false });
     } catch (error) {
       if (error instanceof StoreError) return failed(`object ${oid} cannot be followed: ${error.message}`);
       throw error;
@@ -61,10 +65,16 @@ interface Step {
   readonly from: Oid | undefined;
 }
 
-/** Puts what an object points to in line, each once. */
-function follow(object: GitObject, from: Oid, seen: OidSet, queue: Step[]): void {
+/** Puts what an object points to in line, each once; of a commit where history ends the tree alone. */
+function follow(
+  object: GitObject,
+  from: Oid,
+  { seen, queue, ends }: { readonly seen: OidSet; readonly queue: Step[]; readonly ends: boolean },
+): void {
   if (object.kind !== "tree") {
-    for (const { oid, kind } of objectLinks(object)) if (seen.addOid(oid)) queue.push({ oid, kind, from });
+    for (const { oid, kind } of objectLinks(object)) {
+      if (!(ends && kind === "commit") && seen.addOid(oid)) queue.push({ oid, kind, from });
+    }
     return;
   }
   const { content } = object;

@@ -3,18 +3,10 @@ import type { GitObject, Oid } from "../types.ts";
 import { equalBytes } from "../object/bytes.ts";
 import { objectOid } from "../object/hash.ts";
 import { decodeLoose, encodeLoose } from "../object/loose.ts";
-import { nodeZlib } from "../zlib/node.ts";
-import {
-  createFile,
-  existsNow,
-  ioError,
-  listFolder,
-  randomSuffix,
-  readSmallFileIfThere,
-  removeIfThere,
-} from "./files.ts";
-import { syncPath } from "./files.ts";
-import { newSha1 } from "./sha1.ts";
+import type { Device } from "./device/device.ts";
+import { isDeviceError } from "./device/device.ts";
+import { createFile, ioError, randomSuffix } from "./files.ts";
+import type { StoreTools } from "./tools.ts";
 
 /** Loose objects: one compressed file an object, `objects/ab/cdef…` (gitrepository-layout). */
 export interface LooseHeap {
@@ -23,14 +15,23 @@ export interface LooseHeap {
   /** A file that is there and damaged is replaced. @throws {StoreError} `corrupt` for another content of the same id */
   write(oid: Oid, object: GitObject): Promise<void>;
   list(): AsyncIterable<Oid>;
+  /** When it was written or last found by a writer, in milliseconds since 1970. */
+  changed(oid: Oid): number | undefined;
+  /** Notes that a writer found the object and counts on it, so that no collection takes it for old. */
+  freshen(oid: Oid): void;
+  /** Takes the file away; says whether it was there. */
+  remove(oid: Oid): Promise<boolean>;
+  /** About how many there are, from one folder in 256. */
+  estimate(): Promise<number>;
   /** Makes what was written durable: first the files, then the folders that name them. */
   sync(): Promise<void>;
 }
 
-export function looseHeap(objects: string): LooseHeap {
+export function looseHeap(device: Device, objects: string, tools: StoreTools): LooseHeap {
   const unsyncedFiles = new Set<string>();
   const unsyncedFolders = new Set<string>();
   let syncing = Promise.resolve();
+  const pathOf = (oid: Oid) => loosePath(objects, oid);
 
   async function syncNow(): Promise<void> {
     for (const pending of [unsyncedFiles, unsyncedFolders]) {
@@ -39,7 +40,7 @@ export function looseHeap(objects: string): LooseHeap {
       pending.clear();
       try {
         for (let at = 0; at < paths.length; at += 16) {
-          await Promise.all(paths.slice(at, at + 16).map(syncPath));
+          await Promise.all(paths.slice(at, at + 16).map((path) => syncIfThere(device, path)));
         }
       } catch (error) {
         for (const path of paths) pending.add(path);
@@ -48,46 +49,81 @@ export function looseHeap(objects: string): LooseHeap {
     }
   }
 
+  // deno-lint-ignore require-await -- what is done at once is told as a promise, its faults too
+  async function read(oid: Oid): Promise<GitObject | undefined> {
+    let compressed: Uint8Array | undefined;
+    try {
+      compressed = device.read(pathOf(oid));
+    } catch (error) {
+      throw ioError(`cannot read object ${oid}`, error);
+    }
+    return compressed === undefined ? undefined : decode(compressed, oid, tools);
+  }
+
+  async function create(folder: string, path: string, bytes: Uint8Array): Promise<void> {
+    await device.makeFolder(folder);
+    // A name that `git gc` knows for litter. Renamed only when whole, so that a kill leaves no half object.
+    const temporary = `${folder}/tmp_obj_${randomSuffix()}`;
+    await createFile(device, temporary, bytes, { access: "fixed", sync: false });
+    try {
+      await device.rename(temporary, path);
+    } catch (error) {
+      await device.remove(temporary);
+      throw error;
+    }
+  }
+
   return {
-    read: (oid) => readLoose(loosePath(objects, oid), oid),
-    has: (oid) => existsNow(loosePath(objects, oid)),
+    read,
+    has: (oid) => device.look(pathOf(oid)) !== undefined,
 
     async write(oid, object) {
-      const path = loosePath(objects, oid);
-      const present = await readLoose(path, oid).catch((error) => {
+      const present = await read(oid).catch((error) => {
         if (error instanceof StoreError && error.code === "corrupt") return "damaged" as const;
         throw error;
       });
       if (present !== undefined && present !== "damaged") {
         refuseCollision(oid, present, object);
+        this.freshen(oid);
         return;
       }
       const folder = `${objects}/${oid.slice(0, 2)}`;
+      const bytes = tools.zlib.deflate(encodeLoose(object));
       try {
-        await Deno.mkdir(folder, { recursive: true });
-        // A name that `git gc` knows for litter. Renamed only when whole, so that a kill leaves no half object.
-        const temporary = `${folder}/tmp_obj_${randomSuffix()}`;
-        try {
-          await createFile(temporary, nodeZlib.deflate(encodeLoose(object)), { mode: 0o444, sync: false });
-          await Deno.rename(temporary, path);
-        } catch (error) {
-          await removeIfThere(temporary);
-          throw error;
-        }
+        await create(folder, pathOf(oid), bytes).catch((error) => {
+          // A collection that found the folder empty took it away.
+          if (!isDeviceError(error, "absent")) throw error;
+          return create(folder, pathOf(oid), bytes);
+        });
       } catch (error) {
         throw ioError(`cannot write object ${oid}`, error);
       }
-      unsyncedFiles.add(path);
+      unsyncedFiles.add(pathOf(oid));
       unsyncedFolders.add(folder).add(objects);
     },
 
     async *list() {
-      for (const folder of await listFolder(objects)) {
-        if (!/^[0-9a-f]{2}$/.test(folder.name)) continue;
-        for (const file of await listFolder(`${objects}/${folder.name}`)) {
-          if (/^[0-9a-f]{38}$/.test(file.name)) yield `${folder.name}${file.name}` as Oid;
+      for (const folder of await listed(device, objects)) {
+        if (!/^[0-9a-f]{2}$/.test(folder)) continue;
+        for (const file of await listed(device, `${objects}/${folder}`)) {
+          if (/^[0-9a-f]{38}$/.test(file)) yield `${folder}${file}` as Oid;
         }
       }
+    },
+
+    changed: (oid) => device.look(pathOf(oid))?.changed,
+
+    freshen(oid) {
+      const changed = device.look(pathOf(oid))?.changed;
+      const now = tools.clock();
+      if (changed !== undefined && changed < now - freshFor) device.touch(pathOf(oid), now);
+    },
+
+    remove: (oid) => device.remove(pathOf(oid)),
+
+    async estimate() {
+      // As git does it: ids are spread evenly, and this folder is as good as any.
+      return (await listed(device, `${objects}/17`)).length * 256;
     },
 
     sync() {
@@ -99,6 +135,9 @@ export function looseHeap(objects: string): LooseHeap {
   };
 }
 
+/** An object found again within so many milliseconds needs no new note of it. */
+export const freshFor = 60_000;
+
 export function loosePath(objects: string, oid: Oid): string {
   return `${objects}/${oid.slice(0, 2)}/${oid.slice(2)}`;
 }
@@ -109,18 +148,33 @@ export function refuseCollision(oid: Oid, present: GitObject, arriving: GitObjec
   throw new StoreError("corrupt", `object ${oid} is there already with another content (SHA-1 collision)`);
 }
 
+async function listed(device: Device, folder: string): Promise<string[]> {
+  try {
+    return (await device.list(folder)).map(({ name }) => name);
+  } catch (error) {
+    throw ioError(`cannot list ${folder}`, error);
+  }
+}
+
+/** What is not there any more was packed meanwhile, by someone who made that durable before. */
+async function syncIfThere(device: Device, path: string): Promise<void> {
+  try {
+    await device.sync(path);
+  } catch (error) {
+    if (!isDeviceError(error, "absent")) throw error;
+  }
+}
+
 /** The largest object that is read; beyond it a declared size is taken for damage. */
 const largestObject = 1 << 30;
 
 /** With its header. Up to here inflating takes no inflater of its own; what seems bad is tried again as a larger one. */
 const ordinaryObject = 65535;
 
-async function readLoose(path: string, oid: Oid): Promise<GitObject | undefined> {
-  const compressed = await readSmallFileIfThere(path);
-  if (compressed === undefined) return undefined;
+function decode(compressed: Uint8Array, oid: Oid, { zlib, newSha1 }: StoreTools): GitObject {
   const damaged = (why: string) => new StoreError("corrupt", `loose object ${oid} is damaged: ${why}`);
-  const quick = nodeZlib.inflate(compressed, ordinaryObject);
-  const inflated = quick.state === "bad" ? nodeZlib.inflate(compressed, largestObject) : quick;
+  const quick = zlib.inflate(compressed, ordinaryObject);
+  const inflated = quick.state === "bad" ? zlib.inflate(compressed, largestObject) : quick;
   if (inflated.state !== "done") {
     throw damaged(inflated.state === "bad" ? inflated.message : "it is cut short");
   }

@@ -1,86 +1,142 @@
 import { StoreError } from "../types.ts";
-import type { GitObject, Oid, StoredEntry } from "../types.ts";
+import type { GitObject, Oid, PackDamage, StoredEntry } from "../types.ts";
+import { equalBytes } from "../object/bytes.ts";
 import { hashObject } from "../object/hash.ts";
 import { oidFromBytes } from "../object/oid.ts";
 import { decodePackIndex } from "../pack/index_file.ts";
 import type { PackIndex } from "../pack/index_file.ts";
-import { applyDelta, deltaSizes } from "../pack/delta.ts";
-import { decodeEntryHeader, entryType, kindOfType, longestEntryHeader } from "../pack/entry.ts";
-import type { EntryHeader } from "../pack/entry.ts";
-import { nodeZlib } from "../zlib/node.ts";
-import { ioError, listFolder, readFileIfThere } from "./files.ts";
-import { newSha1 } from "./sha1.ts";
+import { indexPack } from "../pack/index_pack.ts";
+import { readPack } from "../pack/read_pack.ts";
+import type { PackReader } from "../pack/read_pack.ts";
+import type { Device, MappedFile } from "./device/device.ts";
+import { DeviceError } from "./device/device.ts";
+import { ioError } from "./files.ts";
+import { freshFor } from "./loose_heap.ts";
+import type { StoreTools } from "./tools.ts";
 
 /**
  * The packs of a folder, each found by its index. What is asked of the packs known so far costs no look at the folder: to
  * be tried first, and for many objects; `read` and `has` look for packs that came later when they find nothing.
+ *
+ * A damaged pack hides nothing: an object of it that cannot be read is not there, and the next pack is asked.
  */
 export interface PackedHeap {
   read(oid: Oid): Promise<GitObject | undefined>;
   has(oid: Oid): Promise<boolean>;
   readKnown(oid: Oid): GitObject | undefined;
   hasKnown(oid: Oid): boolean;
-  /** @throws {StoreError} `corrupt` where the entry's bytes are not those that were indexed */
+  /** The entry as it lies in a pack, where its bytes are those that were indexed. */
   entryKnown(oid: Oid): StoredEntry | undefined;
+  /** Why an object that a pack should have cannot be read. */
+  faultOf(oid: Oid): StoreError | undefined;
+  /** As `LooseHeap.freshen`, for the pack that has it. */
+  freshen(oid: Oid): void;
+  /** The packs known, those that are whole first. */
+  packs(): readonly KnownPack[];
+  damage(): readonly PackDamage[];
   /** Looks for packs that came or went, where any may have. */
   refresh(): Promise<void>;
   rescan(): Promise<void>;
+  /** From now on, and before any file is removed, these packs are not looked at any more. */
+  forget(bases: ReadonlySet<string>): void;
   close(): void;
 }
 
-export function packedHeap(folder: string): PackedHeap {
+export interface KnownPack {
+  /** `pack-` and 40 digits, without an ending. */
+  readonly base: string;
+  /** `undefined` where it could not be read, nor made again from the pack. */
+  readonly index: PackIndex<Oid> | undefined;
+  /** Whether anything was found wrong with it so far. */
+  readonly damaged: boolean;
+  /** The object of this pack alone; `undefined` where it is damaged. */
+  readAt(rank: number): GitObject | undefined;
+}
+
+export function packedHeap(
+  device: Device,
+  folder: string,
+  tools: StoreTools,
+  onDamage: (damage: PackDamage) => void = () => {},
+): PackedHeap {
   let packs: Pack[] = [];
   let scannedAs: string | undefined;
+  let scanning: Promise<void> = Promise.resolve();
+  const forgotten = new Set<string>();
+  /** By the pack's name, and by which file it was: one that is replaced is told anew. */
+  const told = new Map<string, string>();
 
-  async function rescan(): Promise<void> {
-    // Noted before the look: what comes during it is seen the next time.
-    const stamp = await folderStamp(folder);
-    const names = (await listFolder(folder)).map((entry) => entry.name);
-    const indexes = names.filter((name) => /^pack-[0-9a-f]{40}\.idx$/.test(name));
-    const bases = new Set(
-      indexes.map((name) => name.slice(0, -4)).filter((base) => names.includes(`${base}.pack`)),
-    );
-    const kept: Pack[] = [];
-    for (const pack of packs) {
-      if (bases.delete(pack.base)) kept.push(pack);
-      else pack.close();
+  function note(pack: { readonly base: string; readonly id: string }, reason: string): void {
+    if (told.get(pack.base) === pack.id) return;
+    told.set(pack.base, pack.id);
+    onDamage({ pack: pack.base, reason });
+  }
+
+  async function scan(): Promise<void> {
+    try {
+      // Noted before the look: what comes during it is seen the next time.
+      const stamp = folderStamp(device, folder, tools.clock());
+      const names = new Set((await device.list(folder)).map((entry) => entry.name));
+      const before = new Map(packs.map((pack) => [pack.base, pack]));
+      const kept: Pack[] = [];
+      const opened: Pack[] = [];
+      for (const name of names) {
+        const base = name.slice(0, -4);
+        if (!/^pack-[0-9a-f]{40}\.idx$/.test(name) || !names.has(`${base}.pack`)) continue;
+        const id = device.look(`${folder}/${base}.pack`)?.id;
+        const known = before.get(base);
+        if (known !== undefined && known.id === id) {
+          kept.push(known);
+        } else if (id !== undefined && !forgotten.has(base)) {
+          const pack = await openPack(device, folder, base, id, tools, note);
+          if (pack !== undefined) opened.push(pack);
+        }
+      }
+      const after = [...opened, ...kept].filter((pack) => {
+        if (!forgotten.has(pack.base)) return true;
+        pack.close();
+        return false;
+      });
+      for (const pack of packs) if (!after.includes(pack)) pack.close();
+      packs = after.sort((a, b) => Number(a.fault !== undefined) - Number(b.fault !== undefined));
+      for (const base of forgotten) if (!names.has(`${base}.pack`)) forgotten.delete(base);
+      scannedAs = stamp;
+    } catch (error) {
+      throw error instanceof StoreError ? error : ioError(`cannot look through ${folder}`, error);
     }
-    for (const base of bases) {
-      const pack = await openPack(folder, base);
-      if (pack !== undefined) kept.push(pack);
-    }
-    packs = kept;
-    scannedAs = stamp;
+  }
+
+  function rescan(): Promise<void> {
+    // One after the other: what came before it was asked for is seen by each.
+    const turn = scanning.then(scan);
+    scanning = turn.catch(() => {});
+    return turn;
   }
 
   /** Whether there was anything to look at. */
   async function refresh(): Promise<boolean> {
-    if (scannedAs !== undefined && scannedAs === await folderStamp(folder)) return false;
+    if (scannedAs !== undefined && scannedAs === folderStamp(device, folder, tools.clock())) return false;
     await rescan();
     return true;
   }
 
-  function find(oid: Oid): { pack: Pack; rank: number } | undefined {
+  /** What the first pack that has it whole gives. */
+  function fromPacks<T>(oid: Oid, take: (pack: Pack, rank: number) => T): T | undefined {
     for (const pack of packs) {
-      const rank = pack.index.rankOf(oid);
-      if (rank !== undefined) return { pack, rank };
+      const rank = pack.index?.rankOf(oid);
+      if (rank === undefined || pack.bad.has(rank)) continue;
+      try {
+        return take(pack, rank);
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        pack.fail(rank, error);
+      }
     }
     return undefined;
   }
 
-  function hasKnown(oid: Oid): boolean {
-    return find(oid) !== undefined;
-  }
-
-  function readKnown(oid: Oid): GitObject | undefined {
-    const found = find(oid);
-    if (found === undefined) return undefined;
-    const object = found.pack.readAt(found.pack.index.offsetAt(found.rank), oid);
-    if (oidFromBytes(hashObject(object.kind, object.content, newSha1)) !== oid) {
-      throw new StoreError("corrupt", `object ${oid} is damaged in ${found.pack.base}.pack`);
-    }
-    return object;
-  }
+  const hasKnown = (oid: Oid) => fromPacks(oid, () => true) === true;
+  const readKnown = (oid: Oid) => fromPacks(oid, (pack, rank) => pack.read(rank, oid));
 
   return {
     rescan,
@@ -88,12 +144,50 @@ export function packedHeap(folder: string): PackedHeap {
     readKnown,
     has: async (oid) => hasKnown(oid) || (await refresh() && hasKnown(oid)),
     read: async (oid) => readKnown(oid) ?? (await refresh() ? readKnown(oid) : undefined),
-    entryKnown(oid) {
-      const found = find(oid);
-      return found?.pack.entryAt(found.rank);
+    entryKnown: (oid) => fromPacks(oid, (pack, rank) => pack.reader?.entryAt(rank)),
+    faultOf(oid) {
+      const pack = packs.find(({ index, bad }) => bad.has(index?.rankOf(oid) ?? -1));
+      return pack === undefined
+        ? undefined
+        : new StoreError("corrupt", `object ${oid} is damaged in ${pack.base}.pack`);
     },
+    freshen(oid) {
+      const now = tools.clock();
+      fromPacks(oid, (pack) => {
+        if (pack.freshened > now - freshFor) return;
+        pack.freshened = now;
+        device.touch(`${folder}/${pack.base}.pack`, now);
+      });
+    },
+    packs: () =>
+      packs.map((pack) => ({
+        base: pack.base,
+        index: pack.index,
+        damaged: pack.fault !== undefined,
+        readAt(rank) {
+          const oid = pack.index?.oidAt(rank);
+          if (oid === undefined || pack.bad.has(rank)) return undefined;
+          try {
+            return pack.read(rank, oid);
+          } catch (error) {
+            if (!isDamage(error)) throw error;
+            pack.fail(rank, error);
+            return undefined;
+          }
+        },
+      })),
+    damage: () =>
+      packs.flatMap(({ base, fault }) => fault === undefined ? [] : [{ pack: base, reason: fault }]),
     async refresh() {
       await refresh();
+    },
+    forget(bases) {
+      for (const base of bases) forgotten.add(base);
+      packs = packs.filter((pack) => {
+        if (!bases.has(pack.base)) return true;
+        pack.close();
+        return false;
+      });
     },
     close() {
       for (const pack of packs) pack.close();
@@ -105,179 +199,194 @@ export function packedHeap(folder: string): PackedHeap {
 
 interface Pack {
   readonly base: string;
-  readonly index: PackIndex<Oid>;
-  readAt(offset: number, wanted: Oid): GitObject;
-  entryAt(rank: number): StoredEntry;
+  /** Tells it from another file of the same name. */
+  readonly id: string;
+  readonly index: PackIndex<Oid> | undefined;
+  readonly reader: PackReader<Oid> | undefined;
+  /** Ranks of the objects that were found damaged. */
+  readonly bad: Set<number>;
+  fault: string | undefined;
+  freshened: number;
+  /** @throws {StoreError} `corrupt` */
+  read(rank: number, oid: Oid): GitObject;
+  fail(rank: number, error: Error): void;
   close(): void;
 }
 
-/** Chains longer than this are taken for damage; git writes up to 4095 (`pack.depth`). */
-const deepestChain = 4096;
-/** An inflated size beyond this is taken for damage. */
-const largestObject = 1 << 30;
-/** Bytes of bases kept for the next reads of the same pack. */
-const cacheBytes = 16 * 1024 * 1024;
+type Note = (pack: { readonly base: string; readonly id: string }, reason: string) => void;
 
-async function openPack(folder: string, base: string): Promise<Pack | undefined> {
-  const bytes = await readFileIfThere(`${folder}/${base}.idx`);
-  if (bytes === undefined) return undefined;
-  const index = decodePackIndex<Oid>(bytes);
-  let file: Deno.FsFile;
-  try {
-    file = Deno.openSync(`${folder}/${base}.pack`, { read: true });
-  } catch (error) {
-    // Repacked away between the look and now.
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw ioError(`cannot open ${base}.pack`, error);
-  }
-  const size = file.statSync().size;
-  const damaged = (why: string) => new StoreError("corrupt", `${base}.pack is damaged: ${why}`);
-  if (size < 32) throw damaged("it is cut short");
-  const offsets = Float64Array.from({ length: index.count }, (_, rank) => index.offsetAt(rank)).sort();
-  const read = windowedReader(file, size);
-  let ranks: Uint32Array | undefined;
-  const cache = baseCache();
-
-  /** The place among the entries, in the order of the pack, of the one that starts at `offset`. */
-  function placeOf(offset: number): number {
-    let low = 0;
-    let high = offsets.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((offsets[middle] ?? 0) < offset) low = middle + 1;
-      else high = middle;
-    }
-    if (offsets[low] !== offset) throw damaged(`no entry at ${offset}`);
-    return low;
-  }
-
-  /** An entry ends where the next begins, so one read of just its bytes is enough. */
-  function entryBytes(offset: number): Uint8Array {
-    const end = offsets[placeOf(offset) + 1] ?? size - 20;
-    if (end > size - 20 || end <= offset) throw damaged(`no entry at ${offset}`);
-    return read(offset, end - offset);
-  }
-
-  /** Which object starts at `offset`; the table for that is made when it is first needed. */
-  function oidAtOffset(offset: number): Oid {
-    if (ranks === undefined) {
-      ranks = new Uint32Array(index.count);
-      for (let rank = 0; rank < index.count; rank++) ranks[placeOf(index.offsetAt(rank))] = rank;
-    }
-    return index.oidAt(ranks[placeOf(offset)] ?? 0);
-  }
-
-  function headerOf(bytes: Uint8Array, offset: number): EntryHeader {
-    const header = decodeEntryHeader(bytes, 0, Math.min(bytes.length, longestEntryHeader));
-    if (header === undefined) throw damaged(`the entry at ${offset} is cut short`);
-    if (header.type === entryType.offsetDelta && (header.distance === 0 || header.distance > offset)) {
-      throw damaged(`the delta at ${offset} has no base`);
-    }
-    return header;
-  }
-
-  function entryAt(rank: number): StoredEntry {
-    const offset = index.offsetAt(rank);
-    const bytes = entryBytes(offset);
-    if (nodeZlib.crc32(bytes, 0) !== index.crcAt(rank)) {
-      throw damaged(`the entry at ${offset} is not what was indexed`);
-    }
-    const header = headerOf(bytes, offset);
-    const { type, size } = header;
-    const deflated = bytes.subarray(header.length);
-    if (type < entryType.offsetDelta) return { kind: kindOfType(type), size, deflated };
-    const base = type === entryType.offsetDelta
-      ? oidAtOffset(offset - header.distance)
-      : oidFromBytes(bytes, header.baseAt);
-    return { kind: "delta", base, size, deflated };
-  }
-
-  function inflateEntry(
-    bytes: Uint8Array,
-    headerLength: number,
-    declared: number,
-    offset: number,
-  ): Uint8Array {
-    if (declared > largestObject) throw damaged(`the entry at ${offset} declares ${declared} bytes`);
-    const inflated = nodeZlib.inflate(bytes.subarray(headerLength), declared);
-    if (inflated.state !== "done" || inflated.output.length !== declared) {
-      throw damaged(`the entry at ${offset} does not inflate`);
-    }
-    return inflated.output;
-  }
-
-  function readAt(offset: number, wanted: Oid): GitObject {
-    const deltas: { readonly delta: Uint8Array; readonly offset: number }[] = [];
-    let at = offset;
-    let object: GitObject | undefined;
-    try {
-      while (object === undefined) {
-        object = cache.get(at);
-        if (object !== undefined) break;
-        const bytes = entryBytes(at);
-        const header = headerOf(bytes, at);
-        const data = inflateEntry(bytes, header.length, header.size, at);
-        if (header.type < entryType.offsetDelta) {
-          object = { kind: kindOfType(header.type), content: data };
-          if (deltas.length > 0) cache.put(at, object);
-          break;
-        }
-        deltas.push({ delta: data, offset: at });
-        if (deltas.length > deepestChain) {
-          throw damaged(`a chain of more than ${deepestChain} deltas at ${offset}`);
-        }
-        if (header.type === entryType.offsetDelta) {
-          at -= header.distance;
-        } else {
-          const base = index.find(oidFromBytes(bytes, header.baseAt));
-          if (base === undefined) throw damaged(`the delta at ${at} has no base in its pack`);
-          at = base;
-        }
-      }
-      let { kind, content } = object;
-      for (const { delta, offset: of } of deltas.reverse()) {
-        if (deltaSizes(delta).result > largestObject) throw damaged(`the delta at ${of} declares too much`);
-        content = applyDelta(content, delta);
-        cache.put(of, { kind, content });
-      }
-      return { kind, content };
-    } catch (error) {
-      if (error instanceof StoreError && error.code === "malformed") {
-        throw new StoreError("corrupt", `object ${wanted} in ${base}.pack: ${error.message}`, {
-          cause: error,
-        });
-      }
-      throw error;
-    }
-  }
-
-  return { base, index, readAt, entryAt, close: () => file.close() };
+function isDamage(error: unknown): error is Error {
+  // A file system that cannot read a sector says "failed": to us that is damage like any other.
+  return (error instanceof StoreError && error.code === "corrupt") || error instanceof DeviceError;
 }
 
-/** Reads at a place of the file. The position is the file's own, so nothing may wait between the two steps. */
-export function readExactly(file: Deno.FsFile, offset: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  file.seekSync(offset, Deno.SeekMode.Start);
-  for (let at = 0; at < length;) {
-    const count = file.readSync(bytes.subarray(at));
-    if (count === null) throw new StoreError("corrupt", "a pack file is shorter than its index says");
-    at += count;
+async function openPack(
+  device: Device,
+  folder: string,
+  base: string,
+  id: string,
+  tools: StoreTools,
+  note: Note,
+): Promise<Pack | undefined> {
+  const faults: string[] = [];
+  let file: MappedFile | undefined;
+  try {
+    file = device.map(`${folder}/${base}.pack`);
+    // Repacked away between the look and now.
+    if (file === undefined) return undefined;
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    faults.push(error.message);
   }
-  return bytes;
+  let index: PackIndex<Oid> | undefined;
+  try {
+    const bytes = device.read(`${folder}/${base}.idx`);
+    if (bytes === undefined) {
+      file?.close();
+      return undefined;
+    }
+    index = checkedIndex(bytes, tools);
+  } catch (error) {
+    if (!isDamage(error) && !(error instanceof StoreError)) throw error;
+    faults.push(`its index: ${error.message}`);
+  }
+  if (file !== undefined) {
+    if (index === undefined) {
+      const made = await indexAnew(file, tools);
+      if (made instanceof Error) faults.push(`it cannot be indexed anew: ${made.message}`);
+      else index = made;
+    } else {
+      const fault = endsFault(file, index);
+      if (fault !== undefined) faults.push(fault);
+    }
+  }
+  const opened = file;
+  const reader = opened === undefined || index === undefined ? undefined : readPack<Oid>({
+    name: `${base}.pack`,
+    index,
+    size: opened.size,
+    map: windowed(opened),
+    zlib: tools.zlib,
+  });
+  let closed = false;
+  const pack: Pack = {
+    base,
+    id,
+    index,
+    reader,
+    bad: new Set(),
+    fault: faults.length === 0 ? undefined : faults.join("; "),
+    freshened: 0,
+    read(rank, oid) {
+      if (reader === undefined) throw new StoreError("corrupt", `${base}.pack cannot be read`);
+      const object = reader.read(rank);
+      if (oidFromBytes(hashObject(object.kind, object.content, tools.newSha1)) !== oid) {
+        throw new StoreError(
+          "corrupt",
+          `object ${oid} is damaged in ${base}.pack: its content has another id`,
+        );
+      }
+      return object;
+    },
+    fail(rank, error) {
+      // What fails because it was closed says nothing of the pack.
+      if (closed) return;
+      pack.bad.add(rank);
+      pack.fault ??= error.message;
+      note(pack, pack.fault);
+    },
+    close() {
+      closed = true;
+      opened?.close();
+    },
+  };
+  if (pack.fault !== undefined) note(pack, pack.fault);
+  return pack;
+}
+
+/** @throws {StoreError} */
+function checkedIndex(bytes: Uint8Array, { newSha1 }: StoreTools): PackIndex<Oid> {
+  const index = decodePackIndex<Oid>(bytes);
+  const sha1 = newSha1();
+  sha1.update(bytes.subarray(0, bytes.length - 20));
+  if (!equalBytes(sha1.digest(), bytes.subarray(bytes.length - 20))) {
+    throw new StoreError("corrupt", "its checksum does not fit");
+  }
+  return index;
+}
+
+/** What the pack's first and last bytes say, where that is not what the index says. */
+function endsFault(file: MappedFile, index: PackIndex<Oid>): string | undefined {
+  try {
+    const header = file.read(0, 12);
+    const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+    if (header.length < 12 || view.getUint32(0) !== 0x5041434b || view.getUint32(8) !== index.count) {
+      return "its header is not what was indexed";
+    }
+    if (!equalBytes(file.read(Math.max(0, file.size - 20), 20), index.packChecksum)) {
+      return "its checksum is not what was indexed";
+    }
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return error.message;
+  }
+  return undefined;
+}
+
+/** The index of a pack that is whole, kept in memory alone. */
+async function indexAnew(file: MappedFile, tools: StoreTools): Promise<PackIndex<Oid> | Error> {
+  try {
+    const { index } = await indexPack(chunksOf(file), {
+      // It is ours: what is in it was within the bounds of its time.
+      limits: {
+        packBytes: file.size,
+        objectBytes: 2 ** 30,
+        objects: 2 ** 32,
+        deltaDepth: 4096,
+        deltaWork: Number.MAX_SAFE_INTEGER,
+      },
+      zlib: tools.zlib,
+      newSha1: tools.newSha1,
+      identify: (kind, content) => hashObject(kind, content, tools.newSha1),
+      storage: {
+        append: () => Promise.resolve(),
+        read: (offset, length) => file.read(offset, length),
+        overwrite: () => refuseChange(),
+        truncate: () => refuseChange(),
+      },
+      pause: tools.breather(),
+    });
+    return decodePackIndex<Oid>(index);
+  } catch (error) {
+    if (!isDamage(error) && !(error instanceof StoreError)) throw error;
+    return error;
+  }
+}
+
+function refuseChange(): never {
+  throw new StoreError("corrupt", "it lacks bases of its deltas");
+}
+
+function* chunksOf(file: MappedFile): Iterable<Uint8Array> {
+  for (let at = 0; at < file.size; at += 1 << 20) yield file.read(at, Math.min(1 << 20, file.size - at));
 }
 
 /**
  * Reads through windows of the file that are kept for a while, since entries asked for one after the other lie near each
  * other. Each begins at a multiple of half its size, so that what starts in its first half and is small lies whole in it.
  */
-function windowedReader(file: Deno.FsFile, size: number): (offset: number, length: number) => Uint8Array {
+function windowed(file: MappedFile): (offset: number, length: number) => Uint8Array {
   const kept = new Map<number, Uint8Array>();
+  const whole = (bytes: Uint8Array, length: number) => {
+    if (bytes.length === length) return bytes;
+    throw new StoreError("corrupt", "the file is shorter than its index says");
+  };
   return (offset, length) => {
-    if (length > windowBytes / 2) return readExactly(file, offset, length);
+    if (length > windowBytes / 2) return whole(file.read(offset, length), length);
     const at = offset - (offset % (windowBytes / 2));
     let window = kept.get(at);
     if (window !== undefined) kept.delete(at);
-    else window = readExactly(file, at, Math.min(windowBytes, size - at));
+    else window = file.read(at, Math.max(0, Math.min(windowBytes, file.size - at)));
     // Put last again: the map's order is that of use.
     kept.set(at, window);
     if (kept.size > keptWindows) {
@@ -286,51 +395,17 @@ function windowedReader(file: Deno.FsFile, size: number): (offset: number, lengt
         break;
       }
     }
-    return window.subarray(offset - at, offset - at + length);
+    return whole(window.subarray(offset - at, offset - at + length), length);
   };
 }
 
 const windowBytes = 65536;
 const keptWindows = 32;
 
-function baseCache(): {
-  get(offset: number): GitObject | undefined;
-  put(offset: number, object: GitObject): void;
-} {
-  const kept = new Map<number, GitObject>();
-  let bytes = 0;
-  return {
-    get(offset) {
-      const object = kept.get(offset);
-      if (object !== undefined) {
-        // Put last again: the map's order is that of use.
-        kept.delete(offset);
-        kept.set(offset, object);
-      }
-      return object;
-    },
-    put(offset, object) {
-      if (object.content.length > cacheBytes / 4 || kept.has(offset)) return;
-      kept.set(offset, object);
-      bytes += object.content.length;
-      for (const [oldest, { content }] of kept) {
-        if (bytes <= cacheBytes) break;
-        kept.delete(oldest);
-        bytes -= content.length;
-      }
-    },
-  };
-}
-
-async function folderStamp(folder: string): Promise<string> {
-  try {
-    const info = await Deno.stat(folder);
-    const changed = info.mtime?.getTime() ?? 0;
-    // The clock of file times ticks coarsely: what was changed just now may change again under the same time.
-    const unsettled = Math.abs(Date.now() - changed) < 50;
-    return `${info.ino} ${changed}${unsettled ? ` ${performance.now()}` : ""}`;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "absent";
-    throw ioError(`cannot look at ${folder}`, error);
-  }
+function folderStamp(device: Device, folder: string, now: number): string {
+  const look = device.look(folder);
+  if (look === undefined) return "absent";
+  // The clock of file times ticks coarsely: what was changed just now may change again under the same time.
+  const unsettled = Math.abs(now - look.changed) < 50;
+  return `${look.id} ${look.changed}${unsettled ? ` ${performance.now()}` : ""}`;
 }

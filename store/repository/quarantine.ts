@@ -4,21 +4,22 @@ import type { GitObject, Oid, PackLimits, PackSummary, Quarantine } from "../typ
 import { fsckObject } from "../object/fsck.ts";
 import { hashObject } from "../object/hash.ts";
 import { objectLinks } from "../object/links.ts";
-import { oidFromBytes } from "../object/oid.ts";
-import { toHex } from "../object/oid.ts";
+import { oidFromBytes, toHex } from "../object/oid.ts";
+import { OidSet } from "../object/oid_set.ts";
 import { kindOfType } from "../pack/entry.ts";
-import { decodePackIndex } from "../pack/index_file.ts";
 import type { PackIndex } from "../pack/index_file.ts";
 import { indexPack } from "../pack/index_pack.ts";
-import type { IndexedPack, PackStorage } from "../pack/index_pack.ts";
-import { nodeZlib } from "../zlib/node.ts";
-import { breather } from "./breather.ts";
-import { createFile, ioError, randomSuffix, removeIfThere, syncPath } from "./files.ts";
+import type { IndexedPack } from "../pack/index_pack.ts";
+import type { Device } from "./device/device.ts";
+import { DeviceError } from "./device/device.ts";
+import { createFile, ioError, makeFolders, randomSuffix, removeTree } from "./files.ts";
 import { refuseCollision } from "./loose_heap.ts";
 import type { LooseHeap } from "./loose_heap.ts";
-import { packedHeap, readExactly } from "./packed_heap.ts";
+import { packStorage } from "./pack_storage.ts";
+import { packedHeap } from "./packed_heap.ts";
 import type { PackedHeap } from "./packed_heap.ts";
-import { newSha1 } from "./sha1.ts";
+import type { Reliance } from "./reliance.ts";
+import type { StoreTools } from "./tools.ts";
 
 /** Quarantines are named as git names them, so that `git prune` knows them for litter. */
 export const quarantinePrefix = "tmp_objdir-incoming-";
@@ -27,9 +28,11 @@ export const quarantinePrefix = "tmp_objdir-incoming-";
 const unpackLimit = 100;
 
 export interface Heaps {
-  readonly objects: string;
+  readonly device: Device;
+  readonly tools: StoreTools;
   readonly loose: LooseHeap;
   readonly packed: PackedHeap;
+  readonly reliance: Reliance;
   /** Of both, whatever is repacked meanwhile. */
   readonly read: (oid: Oid) => Promise<GitObject | undefined>;
   readonly has: (oid: Oid) => Promise<boolean>;
@@ -40,19 +43,23 @@ interface ArrivedPack {
   /** By the object's place among the ids as sorted: its kind, or 0 for a base that was added to a thin pack. */
   readonly types: Uint8Array;
   readonly index: PackIndex<Oid>;
-  readonly received: readonly Oid[];
-  readonly count: number;
 }
 
 export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
-  const folder = `${heaps.objects}/${quarantinePrefix}${randomSuffix()}`;
+  const { device, tools } = heaps;
+  const folder = `objects/${quarantinePrefix}${randomSuffix()}`;
   try {
-    await Deno.mkdir(`${folder}/pack`, { recursive: true, mode: 0o700 });
+    await makeFolders(device, `${folder}/pack`);
   } catch (error) {
+    await removeTree(device, folder).catch((left) => {
+      // The fault that came first is the one to tell; what is left is swept at the next start.
+      if (!(left instanceof DeviceError)) throw left;
+    });
     throw ioError("cannot make a quarantine", error);
   }
-  const arrived = packedHeap(`${folder}/pack`);
+  const arrived = packedHeap(device, `${folder}/pack`, tools);
   const packs: ArrivedPack[] = [];
+  const endReliance = heaps.reliance.begin();
   let open = true;
 
   async function discard(): Promise<void> {
@@ -60,10 +67,11 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
     open = false;
     arrived.close();
     packs.length = 0;
+    endReliance();
     try {
-      await Deno.remove(folder, { recursive: true });
+      await removeTree(device, folder);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw ioError("cannot remove a quarantine", error);
+      throw ioError("cannot remove a quarantine", error);
     }
   }
 
@@ -75,7 +83,7 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
       return (open && arrived.hasKnown(oid)) || await heaps.has(oid);
     },
     *oids() {
-      for (const pack of packs) yield* pack.received;
+      for (const pack of packs) yield* receivedOids(pack);
     },
     kindOf(oid) {
       for (const { index, types } of packs) {
@@ -90,25 +98,38 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
       const temporary = `${folder}/pack/tmp_pack_${randomSuffix()}`;
       let name: string | undefined;
       try {
-        const pack = await writePack(temporary, chunks, limits, heaps.read);
-        const received = oidsOf(pack);
+        const pack = await writePack(heaps, temporary, chunks, limits);
         if (pack.count > 0) {
           name = `pack-${toHex(pack.checksum)}`;
-          await Deno.rename(temporary, `${folder}/pack/${name}.pack`);
-          await createFile(`${folder}/pack/${name}.idx`, pack.index, { mode: 0o444, sync: false });
+          await device.rename(temporary, `${folder}/pack/${name}.pack`);
+          await createFile(device, `${folder}/pack/${name}.idx`, pack.index, {
+            access: "fixed",
+            sync: false,
+          });
           await arrived.rescan();
-          await refuseCollisions(received, arrived, heaps);
-          packs.push(arrivedPack(name, pack, received));
+          const taken = await arrivedPack(name, pack, arrived, tools);
+          await refuseCollisions(taken, arrived, heaps);
+          packs.push(taken);
+        } else {
+          await device.remove(temporary);
         }
         return { ok: true, value: { objects: pack.received, bytes: pack.bytes } };
       } catch (error) {
-        await removeIfThere(temporary);
-        if (name !== undefined) {
-          for (const ending of ["idx", "pack"]) await removeIfThere(`${folder}/pack/${name}.${ending}`);
-          await arrived.rescan();
+        try {
+          await device.remove(temporary);
+          if (name !== undefined) {
+            for (const ending of ["idx", "pack"]) await device.remove(`${folder}/pack/${name}.${ending}`);
+            await arrived.rescan();
+          }
+        } catch (left) {
+          // The fault that came first is the one to tell; what is left goes with the quarantine.
+          if (!(left instanceof DeviceError) && !(left instanceof StoreError)) throw left;
         }
         if (error instanceof StoreError) return { ok: false, error };
-        if (error instanceof Deno.errors.NotCapable || error instanceof TypeError) throw error;
+        // A missing permission of the runtime, or a mistake of ours, is no matter of the pack.
+        if (error instanceof TypeError || (error instanceof Error && error.name === "NotCapable")) {
+          throw error;
+        }
         return { ok: false, error: ioError("cannot take the pack in", error) };
       }
     },
@@ -117,8 +138,8 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
       if (!open) return;
       try {
         for (const pack of packs) {
-          if (pack.count < unpackLimit) await unpack(pack.received, arrived, heaps.loose);
-          else await movePack(`${folder}/pack`, `${heaps.objects}/pack`, pack.name);
+          if (pack.index.count < unpackLimit) await unpack([...receivedOids(pack)], arrived, heaps.loose);
+          else await movePack(device, `${folder}/pack`, "objects/pack", pack.name);
         }
         await heaps.loose.sync();
         await heaps.packed.rescan();
@@ -132,83 +153,77 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
 }
 
 async function writePack(
+  { device, tools, read }: Heaps,
   path: string,
   chunks: AsyncIterable<Uint8Array>,
   limits: PackLimits,
-  inRepository: (oid: Oid) => Promise<GitObject | undefined>,
 ): Promise<IndexedPack> {
-  using file = Deno.openSync(path, { read: true, write: true, createNew: true, mode: 0o444 });
-  return await indexPack(chunks, {
-    limits,
-    zlib: nodeZlib,
-    newSha1,
-    identify: (kind, content) => hashObject(kind, content, newSha1),
-    storage: fileStorage(file),
-    external: (oid) => inRepository(oidFromBytes(oid)),
-    onObject(object, oid) {
-      const fault = fsckObject(object);
-      if (fault !== undefined) {
-        throw new StoreError("fsck", `${object.kind} ${oidFromBytes(oid)}: ${fault.id}: ${fault.message}`);
-      }
-    },
-    pause: breather(),
-  });
+  const file = await device.create(path, "fixed");
+  try {
+    return await indexPack(chunks, {
+      limits,
+      zlib: tools.zlib,
+      newSha1: tools.newSha1,
+      identify: (kind, content) => hashObject(kind, content, tools.newReceivedSha1),
+      storage: packStorage(file),
+      external: (oid) => read(oidFromBytes(oid)),
+      onObject(object, oid) {
+        const fault = fsckObject(object);
+        if (fault !== undefined) {
+          throw new StoreError("fsck", `${object.kind} ${oidFromBytes(oid)}: ${fault.id}: ${fault.message}`);
+        }
+      },
+      pause: tools.breather(),
+    });
+  } finally {
+    file.close();
+  }
 }
 
-function fileStorage(file: Deno.FsFile): PackStorage {
-  let length = 0;
-  const writeAt = (offset: number, bytes: Uint8Array) => {
-    file.seekSync(offset, Deno.SeekMode.Start);
-    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-  };
-  return {
-    append(bytes) {
-      writeAt(length, bytes);
-      length += bytes.length;
-      return Promise.resolve();
-    },
-    read: (offset, count) => readExactly(file, offset, count),
-    overwrite: writeAt,
-    truncate(to) {
-      file.truncateSync(to);
-      length = to;
-    },
-  };
-}
-
-function oidsOf(pack: IndexedPack): Oid[] {
-  return Array.from({ length: pack.received }, (_, i) => oidFromBytes(pack.oids, i * 20));
-}
-
-function arrivedPack(name: string, pack: IndexedPack, received: readonly Oid[]): ArrivedPack {
-  const index = decodePackIndex<Oid>(pack.index);
+async function arrivedPack(
+  name: string,
+  pack: IndexedPack,
+  arrived: PackedHeap,
+  tools: StoreTools,
+): Promise<ArrivedPack> {
+  const index = arrived.packs().find(({ base }) => base === name)?.index;
+  if (index === undefined) throw new StoreError("io", `${name} cannot be read back`);
+  const pause = tools.breather();
   const types = new Uint8Array(index.count);
-  received.forEach((oid, entry) => {
-    const rank = index.rankOf(oid);
+  for (let entry = 0; entry < pack.received; entry++) {
+    const rank = index.rankOf(oidFromBytes(pack.oids, entry * 20));
     if (rank !== undefined) types[rank] = pack.types[entry] ?? 0;
-  });
-  return { name, types, index, received, count: pack.count };
+    await pause();
+  }
+  return { name, types, index };
 }
 
-/** Two contents of one id: the newcomer is refused, whoever made it. */
-async function refuseCollisions(received: readonly Oid[], arrived: PackedHeap, heaps: Heaps): Promise<void> {
-  const pause = breather();
+function* receivedOids({ index, types }: ArrivedPack): Iterable<Oid> {
+  for (let rank = 0; rank < index.count; rank++) if (types[rank] !== 0) yield index.oidAt(rank);
+}
+
+/** Two contents of one id: the newcomer is refused, whoever made it. A damaged one is not there: it is replaced. */
+async function refuseCollisions(pack: ArrivedPack, arrived: PackedHeap, heaps: Heaps): Promise<void> {
+  const pause = heaps.tools.breather();
   const compare = async (oid: Oid) => {
-    const present = await heaps.read(oid);
+    const present = await heaps.read(oid).catch((error) => {
+      if (error instanceof StoreError && error.code === "corrupt") return undefined;
+      throw error;
+    });
     const object = present === undefined ? undefined : arrived.readKnown(oid);
     if (present !== undefined && object !== undefined) refuseCollision(oid, present, object);
   };
-  if (received.length < unpackLimit) {
-    for (const oid of received) await compare(oid);
+  if (pack.index.count < unpackLimit) {
+    for (const oid of receivedOids(pack)) await compare(oid);
     return;
   }
   // For many objects one listing of the loose ones and one of the packs cost less than a look for each. In this order:
   // what a repack moves meanwhile is then seen in at least one of them.
-  const listed = new Set<Oid>();
-  for await (const oid of heaps.loose.list()) listed.add(oid);
+  const listed = new OidSet();
+  for await (const oid of heaps.loose.list()) listed.addOid(oid);
   await heaps.packed.refresh();
-  for (const oid of received) {
-    if (listed.has(oid) || heaps.packed.hasKnown(oid)) await compare(oid);
+  for (const oid of receivedOids(pack)) {
+    if (listed.hasOid(oid) || heaps.packed.hasKnown(oid)) await compare(oid);
     await pause();
   }
 }
@@ -227,11 +242,11 @@ async function unpack(received: readonly Oid[], arrived: PackedHeap, loose: Loos
   for (const oid of received) await write(oid);
 }
 
-/** The index last: a pack without one is not looked at. */
-async function movePack(from: string, to: string, name: string): Promise<void> {
-  for (const ending of ["pack", "idx"]) {
-    await syncPath(`${from}/${name}.${ending}`);
-    await Deno.rename(`${from}/${name}.${ending}`, `${to}/${name}.${ending}`);
+/** The pack last: an index without one is not looked at, and is known for litter. */
+async function movePack(device: Device, from: string, to: string, name: string): Promise<void> {
+  for (const ending of ["pack", "idx"]) await device.sync(`${from}/${name}.${ending}`);
+  for (const ending of ["idx", "pack"]) {
+    await device.rename(`${from}/${name}.${ending}`, `${to}/${name}.${ending}`);
   }
-  await syncPath(to);
+  await device.sync(to);
 }
