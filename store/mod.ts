@@ -65,12 +65,18 @@ export type {
   ReceiveSummary,
 } from "./protocol/receive_pack.ts";
 export { admitAll, serveReceivePack } from "./protocol/receive_pack.ts";
-export type { FetchOptions, FetchOutcome } from "./protocol/fetch.ts";
+export type { FetchOptions, FetchOutcome, FetchRepository } from "./protocol/fetch.ts";
+export type { DepthOptions } from "./protocol/fetch_shallow.ts";
+export type { NegotiatorName } from "./protocol/negotiator/negotiator.ts";
 export { fetchFrom } from "./protocol/fetch.ts";
 export type { OpenService, RemoteOptions } from "./protocol/remote.ts";
 export { lsRefs } from "./protocol/remote.ts";
-export type { SshRepository } from "./protocol/openers.ts";
-export { daemonOpener, sshOpener } from "./protocol/openers.ts";
+export type { ServiceCommand, SshRepository } from "./protocol/openers.ts";
+export { commandOpener, daemonOpener, flowOpener, sshOpener } from "./protocol/openers.ts";
+export type { HttpOpenerOptions } from "./protocol/http_client.ts";
+export { httpOpener } from "./protocol/http_client.ts";
+export { fetchHttpClient } from "./protocol/http_client_fetch.ts";
+export type { StatelessFlow } from "./protocol/channel.ts";
 export type { ProtocolVersion, RemoteRefs } from "./protocol/advertisement.ts";
 export type { ChannelBounds } from "./protocol/channel.ts";
 export type { GitCommand, GitCommandError, GitService } from "./protocol/git_command.ts";

@@ -9,6 +9,7 @@ export class BandSource implements AsyncIterable<Uint8Array> {
   /** Why the stream broke off, where it did. */
   failure: StoreError | undefined;
   #over = false;
+  #beside = 0;
 
   constructor(readonly channel: Channel, readonly progress: ((text: string) => void) | undefined) {}
 
@@ -33,12 +34,19 @@ export class BandSource implements AsyncIterable<Uint8Array> {
       while (!this.#over) {
         const item = decodeBand(await this.channel.expect("the rest of the pack"));
         if (item === "end") this.#over = true;
-        else if (item.band === 1) return item.bytes;
-        else if (item.band === 2) this.progress?.(terminalText(new TextDecoder().decode(item.bytes)));
-        else {throw new StoreError(
+        else if (item.band === 3) {
+          throw new StoreError(
             "remote",
             `the server says: ${oneLine(new TextDecoder().decode(item.bytes))}`,
-          );}
+          );
+        } else if (item.band === 1 && item.bytes.length > 0) return item.bytes;
+        else {
+          // Words and signs of life; a pack that never comes among them must not keep us for ever.
+          if ((this.#beside += item.bytes.length + 5) > MAX_BESIDE) {
+            throw new StoreError("limit", `more than ${MAX_BESIDE} bytes of words beside the pack`);
+          }
+          if (item.band === 2) this.progress?.(terminalText(new TextDecoder().decode(item.bytes)));
+        }
       }
       return undefined;
     } catch (error) {
@@ -47,3 +55,6 @@ export class BandSource implements AsyncIterable<Uint8Array> {
     }
   }
 }
+
+/** Bytes of progress and of empty packets that may come beside one pack. */
+const MAX_BESIDE = 8 << 20;

@@ -19,11 +19,22 @@ export interface ChannelBounds {
 
 export const DEFAULT_BOUNDS: ChannelBounds = { idle: 60_000, total: 3_600_000 };
 
+/**
+ * A flow on which requests and answers take turns, each request by itself (HTTP): what is written up to the next read is
+ * one request, and reading comes to its end where the answer does. `end` sends the request; another may follow.
+ */
+export interface StatelessFlow extends Flow {
+  readonly stateless: true;
+}
+
 /** Packets over a flow. Every method throws `StoreError` (`protocol`, `limit`, `unreachable`), never `FlowError`. */
 export class Channel {
-  readonly #flow: Flow;
+  /** Whether the peer forgets between requests, so that each must say everything anew. */
+  readonly stateless: boolean;
+  readonly #flow: Flow | StatelessFlow;
   readonly #bounds: ChannelBounds;
-  readonly #decoder = new PktDecoder();
+  #decoder = new PktDecoder();
+  #answering = false;
   #out: Uint8Array[] = [];
   #outBytes = 0;
   #received = 0;
@@ -31,8 +42,9 @@ export class Channel {
   #failure: StoreError | undefined;
   readonly #stop: () => void;
 
-  constructor(flow: Flow, bounds: ChannelBounds) {
+  constructor(flow: Flow | StatelessFlow, bounds: ChannelBounds) {
     this.#flow = flow;
+    this.stateless = "stateless" in flow && flow.stateless;
     this.#bounds = bounds;
     const cancel = this.#timer()(bounds.total, () =>
       this.#giveUp(
@@ -51,6 +63,11 @@ export class Channel {
   /** Bytes received so far. */
   get received(): number {
     return this.#received;
+  }
+
+  /** What carries the conversation and to whom. */
+  get description(): string {
+    return this.#flow.description;
   }
 
   /** What the peer wrote beside the stream. */
@@ -101,6 +118,11 @@ export class Channel {
     const bytes = this.#out.length === 1 ? this.#out[0] : concatBytes(this.#out);
     this.#out = [];
     this.#outBytes = 0;
+    if (this.stateless && this.#answering) {
+      // The next request; what the last answer still held was for nobody.
+      this.#answering = this.#ended = false;
+      this.#decoder = new PktDecoder();
+    }
     await this.#guard("write", () => this.#flow.write(bytes));
   }
 
@@ -120,8 +142,9 @@ export class Channel {
     }
   }
 
-  /** Says a last thing and ends our side, where there is anybody left to hear it. */
+  /** Says a last thing and ends our side, where there is anybody left to hear it. Without a standing peer there is not. */
   async leave(last: Uint8Array): Promise<void> {
+    if (this.stateless) return;
     try {
       await this.write(last);
       await this.flush();
@@ -145,6 +168,7 @@ export class Channel {
 
   async #readBytes(): Promise<Uint8Array | undefined> {
     if (this.#ended) return undefined;
+    this.#answering = true;
     const bytes = await this.#guard("read", () => this.#flow.read());
     if (bytes === undefined) this.#ended = true;
     else this.#received += bytes.length;
@@ -196,7 +220,8 @@ function isFlowError(error: unknown): error is FlowError {
   return error instanceof Error && error.name === "FlowError" && "code" in error;
 }
 
-function systemTimer(milliseconds: number, fire: () => void): () => void {
+/** The runtime's clock. */
+export function systemTimer(milliseconds: number, fire: () => void): () => void {
   const id = setTimeout(fire, milliseconds);
   return () => clearTimeout(id);
 }

@@ -34,14 +34,63 @@ export function sshOpener(
     });
 }
 
+/** A program to run, by its words, and what is to be in its environment. */
+export interface ServiceCommand {
+  readonly words: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * Asks a program on this machine: the service as a command with the path as its one argument, the version in
+ * `GIT_PROTOCOL`. `start` runs it and gives its standard streams as a flow (conduit's `pipeFlow`).
+ */
+export function commandOpener(
+  start: (command: ServiceCommand) => Promise<Result<Flow, { readonly message: string }>>,
+  path: string,
+): OpenService {
+  return (service, version) =>
+    start({
+      words: [service, path],
+      env: version === 0 ? {} : { GIT_PROTOCOL: `version=${version}` },
+    });
+}
+
+/**
+ * Speaks over a flow that is there already (this process's standard streams), whose far end serves. It carries one
+ * conversation: asked for another, this fails. The version is the far end's choice.
+ */
+export function flowOpener(flow: Flow): OpenService {
+  let taken = false;
+  return () => {
+    if (taken) {
+      return Promise.resolve({
+        ok: false,
+        error: { message: `${flow.description}: its one conversation is over` },
+      });
+    }
+    taken = true;
+    return Promise.resolve({ ok: true, value: flow });
+  };
+}
+
 /** Asks a git daemon (`git://`): a first packet on a plain connection. Nobody is who he says here. */
 export function daemonOpener(
   connect: () => Promise<Result<Flow, { readonly message: string }>>,
   { host, path }: { readonly host: string; readonly path: string },
 ): OpenService {
   return async (service, version) => {
+    // The request's parts are divided by NUL; a line end would end the path for some daemons.
+    if (/[\0\n]/.test(path + host)) {
+      return { ok: false, error: { message: `${JSON.stringify(path)} cannot be asked of a git daemon` } };
+    }
     const opened = await connect();
-    if (opened.ok) await opened.value.write(daemonRequest(service, path, host, version));
+    if (!opened.ok) return opened;
+    try {
+      await opened.value.write(daemonRequest(service, path, host, version));
+    } catch (error) {
+      opened.value.close();
+      throw error;
+    }
     return opened;
   };
 }

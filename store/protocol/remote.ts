@@ -13,15 +13,19 @@ import {
   type RemoteRefs,
 } from "./advertisement.ts";
 import { agentValue } from "./capabilities.ts";
-import { Channel, type ChannelBounds, DEFAULT_BOUNDS } from "./channel.ts";
+import { Channel, type ChannelBounds, DEFAULT_BOUNDS, type StatelessFlow } from "./channel.ts";
 import type { GitService } from "./git_command.ts";
 import { DELIM, encodePkt, FLUSH } from "./pkt_line.ts";
 
-/** Opens a flow to the service. The version goes where the transport has a place for it (`GIT_PROTOCOL`). */
+/**
+ * Opens a flow to the service: a standing conversation, or one of requests and answers. The version goes where the
+ * transport has a place for it (`GIT_PROTOCOL`, `Git-Protocol`). An error that is a `StoreError` keeps its code; any other
+ * is `unreachable`.
+ */
 export type OpenService = (
   service: GitService,
   protocolVersion: ProtocolVersion,
-) => Promise<Result<Flow, { readonly message: string }>>;
+) => Promise<Result<Flow | StatelessFlow, { readonly message: string }>>;
 
 export interface RemoteOptions {
   readonly open: OpenService;
@@ -62,9 +66,9 @@ export async function withRemote<T>(
   try {
     opened = await options.open(service, options.version ?? 2);
   } catch (error) {
-    return failed("unreachable", error instanceof Error ? error.message : String(error), error);
+    return failed(error);
   }
-  if (!opened.ok) return failed("unreachable", opened.error.message, opened.error);
+  if (!opened.ok) return failed(opened.error);
   const channel = new Channel(opened.value, { ...DEFAULT_BOUNDS, ...options.bounds, signal: options.signal });
   try {
     const agent = agentValue(options.agent ?? "bailiwick");
@@ -76,7 +80,7 @@ export async function withRemote<T>(
     return { ok: true, value: await use({ channel, advertisement, refs, agent }) };
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    return { ok: false, error: withDiagnostics(error, channel.diagnostics()) };
+    return { ok: false, error: attributed(error, channel) };
   } finally {
     channel.close();
   }
@@ -136,12 +140,22 @@ async function requestRefs(
   }
 }
 
-function withDiagnostics(error: StoreError, diagnostics: string): StoreError {
-  const said = oneLine(diagnostics);
-  if (said === "") return error;
-  return new StoreError(error.code, `${error.message}; the server's error output: ${said}`, { cause: error });
+/** Says of whom the error speaks, and what that one wrote beside the stream. */
+function attributed(error: StoreError, channel: Channel): StoreError {
+  const theirs = error.code === "remote" || error.code === "protocol" || error.code === "limit";
+  const named = !theirs || error.message.includes(channel.description);
+  const said = oneLine(channel.diagnostics());
+  if (named && said === "") return error;
+  const message = named ? error.message : `${channel.description}: ${error.message}`;
+  return new StoreError(
+    error.code,
+    said === "" ? message : `${message}; the server's error output: ${said}`,
+    { cause: error },
+  );
 }
 
-function failed(code: "unreachable", message: string, cause: unknown): Result<never, StoreError> {
-  return { ok: false, error: new StoreError(code, message, { cause }) };
+function failed(cause: unknown): Result<never, StoreError> {
+  if (cause instanceof StoreError) return { ok: false, error: cause };
+  const message = typeof cause === "object" && cause !== null && "message" in cause ? cause.message : cause;
+  return { ok: false, error: new StoreError("unreachable", String(message), { cause }) };
 }

@@ -1,0 +1,325 @@
+/**
+ * git's services by HTTP (gitprotocol-http, "smart"): the advertisement is a GET, each request after it a POST whose answer
+ * is read as it comes. Works over any `HttpClient`, in a browser over `fetch` (`fetchHttpClient`).
+ */
+import type { HttpClient, HttpResponse, Result } from "../../conduit/mod.ts";
+import { StoreError } from "../types.ts";
+import { oneLine, type ProtocolVersion } from "./advertisement.ts";
+import type { StatelessFlow } from "./channel.ts";
+import type { GitService } from "./git_command.ts";
+import { BodyQueue } from "./http_client_body.ts";
+import { lineOf, PktDecoder } from "./pkt_line.ts";
+import type { OpenService } from "./remote.ts";
+
+export interface HttpOpenerOptions {
+  /**
+   * The `Authorization` header, sent to the origin of the URL that was given and to no other, wherever a redirect leads.
+   */
+  readonly authorization?: string | undefined;
+  /** A request is gathered up to this many bytes and sent with its length; a longer one is streamed. Default 1 MiB. */
+  readonly gather?: number | undefined;
+}
+
+/**
+ * Asks by `https://…` or `http://…` for either service. Faults are `StoreError`s: `malformed` for a URL that cannot be
+ * used, `unreachable`, `remote` where the server refuses, `protocol` where it is no smart git server.
+ */
+export function httpOpener(client: HttpClient, url: string, options: HttpOpenerOptions = {}): OpenService {
+  return async (service, version) => {
+    const base = repositoryUrl(url);
+    if (!base.ok) return base;
+    const exchange = new HttpExchange(client, base.value, service, version, options);
+    try {
+      await exchange.discover();
+    } catch (error) {
+      exchange.close();
+      if (error instanceof StoreError) return { ok: false, error };
+      throw error;
+    }
+    return { ok: true, value: exchange };
+  };
+}
+
+/** One conversation. The address that the first answer came from is where the others are asked. */
+class HttpExchange implements StatelessFlow {
+  readonly stateless = true;
+  readonly peer = undefined;
+  readonly description: string;
+  readonly secure: boolean;
+  readonly #client: HttpClient;
+  readonly #service: GitService;
+  readonly #version: ProtocolVersion;
+  readonly #options: HttpOpenerOptions;
+  readonly #given: URL;
+  readonly #abort = new AbortController();
+  #base: URL;
+  #request: Outgoing | undefined;
+  #answer: AsyncIterator<Uint8Array> | undefined;
+
+  constructor(
+    client: HttpClient,
+    base: URL,
+    service: GitService,
+    version: ProtocolVersion,
+    options: HttpOpenerOptions,
+  ) {
+    this.#client = client;
+    this.#given = this.#base = base;
+    this.#service = service;
+    this.#version = version;
+    this.#options = options;
+    this.description = `${base.protocol.slice(0, -1)} ${base.host}`;
+    this.secure = base.protocol === "https:";
+  }
+
+  /** Asks for the advertisement, which the next reads give. @throws {StoreError} */
+  async discover(): Promise<void> {
+    const tail = `/info/refs?service=${this.#service}`;
+    const response = await this.#ask({
+      method: "GET",
+      url: withTail(this.#base, tail),
+      headers: { "Pragma": "no-cache" },
+    });
+    await this.#expectOk(response);
+    const type = contentType(response);
+    if (type !== `application/x-${this.#service}-advertisement`) {
+      const text = await textOf(response, 512);
+      throw this.#fault(
+        "protocol",
+        /^[0-9a-f]{40}\trefs\//.test(text)
+          ? "a dumb HTTP server: it hands out files and does not speak git's protocol"
+          : `answers ${type === "" ? "without a content type" : `as ${type}`}: no smart git server`,
+      );
+    }
+    this.#follow(response, tail);
+    this.#answer = afterServiceHeader(
+      response.body,
+      this.#service,
+      (problem) => this.#fault("protocol", problem),
+    );
+  }
+
+  async read(): Promise<Uint8Array | undefined> {
+    if (this.#request !== undefined) await this.#send(this.#request);
+    for (;;) {
+      const item = await this.#answer?.next();
+      if (item === undefined || item.done === true) return undefined;
+      if (item.value.length > 0) return item.value;
+    }
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#request ??= await this.#newRequest();
+    const request = this.#request;
+    if (request.streaming === undefined) {
+      // The caller may use its buffer again.
+      request.parts.push(bytes.slice());
+      request.bytes += bytes.length;
+      if (request.bytes <= (this.#options.gather ?? GATHER)) return;
+      const body = new BodyQueue(request.parts.splice(0));
+      request.streaming = { body, response: this.#post(body) };
+      // Whatever comes of it is said where the answer is read; here it only ends the writing.
+      request.streaming.response.then(undefined, () => body.abandon());
+    } else await request.streaming.body.push(bytes.slice());
+  }
+
+  async end(): Promise<void> {
+    if (this.#request !== undefined) await this.#send(this.#request);
+  }
+
+  close(): void {
+    this.#abort.abort();
+    this.#request?.streaming?.body.abandon();
+    this.#answer?.return?.()?.catch(() => {}); // It was given up: how it takes that is all the same.
+    this.#answer = undefined;
+  }
+
+  diagnostics(): string {
+    return "";
+  }
+
+  /** A new turn: what the last answer still holds is for nobody. */
+  async #newRequest(): Promise<Outgoing> {
+    const answer = this.#answer;
+    this.#answer = undefined;
+    for (let left = LINGER; answer !== undefined && left > 0; left--) {
+      // An answer that is at its end leaves its connection for the next request.
+      if ((await answer.next()).done === true) return { parts: [], bytes: 0, streaming: undefined };
+    }
+    await answer?.return?.();
+    return { parts: [], bytes: 0, streaming: undefined };
+  }
+
+  async #send(request: Outgoing): Promise<void> {
+    this.#request = undefined;
+    request.streaming?.body.end();
+    const response = await (request.streaming?.response ?? this.#post(joined(request)));
+    await this.#expectOk(response);
+    const type = contentType(response);
+    if (type !== `application/x-${this.#service}-result`) {
+      throw this.#fault("protocol", `answers as ${type || "nothing"} where git's answer was due`);
+    }
+    this.#answer = response.body[Symbol.asyncIterator]();
+  }
+
+  async #post(body: Uint8Array | AsyncIterable<Uint8Array>): Promise<HttpResponse> {
+    const url = withTail(this.#base, `/${this.#service}`);
+    const response = await this.#ask({
+      method: "POST",
+      url,
+      headers: {
+        "Content-Type": `application/x-${this.#service}-request`,
+        "Accept": `application/x-${this.#service}-result`,
+      },
+      body,
+    });
+    // What was sent was for the place that was asked.
+    if (response.url !== url) throw this.#fault("protocol", "redirects a request that was already under way");
+    return response;
+  }
+
+  async #ask(request: Parameters<HttpClient["request"]>[0]): Promise<HttpResponse> {
+    const { authorization } = this.#options;
+    const response = await this.#client.request({
+      ...request,
+      signal: this.#abort.signal,
+      headers: {
+        ...request.headers,
+        "User-Agent": "git/bailiwick",
+        ...(this.#version === 0 ? {} : { "Git-Protocol": `version=${this.#version}` }),
+        ...(authorization !== undefined && this.#base.origin === this.#given.origin
+          ? { "Authorization": authorization }
+          : {}),
+      },
+    });
+    if (response.ok) return response.value;
+    throw this.#fault("unreachable", response.error.message, response.error);
+  }
+
+  /** Where a redirect led, the other requests go too (git: `http.followRedirects=initial`). */
+  #follow(response: HttpResponse, tail: string): void {
+    if (response.url === withTail(this.#base, tail)) return;
+    const found = new URL(response.url);
+    if (found.protocol !== this.#base.protocol) {
+      throw this.#fault("protocol", `redirects from ${this.#base.protocol} to ${oneLine(found.protocol)}`);
+    }
+    if (!found.href.endsWith(tail)) {
+      throw this.#fault("protocol", `redirects to ${oneLine(found.href)}, which is no repository's address`);
+    }
+    this.#base = new URL(found.href.slice(0, -tail.length));
+  }
+
+  async #expectOk(response: HttpResponse): Promise<void> {
+    if (response.status === 200) return;
+    const said = contentType(response) === "text/plain" ? oneLine(await textOf(response, 512)) : "";
+    if (said === "") await response.body[Symbol.asyncIterator]().return?.();
+    const { status } = response;
+    const reason = status === 401
+      ? "wants credentials, or others than these"
+      : status === 403
+      ? "forbids it"
+      : status === 404
+      ? `has no repository at ${this.#base.pathname}, or shows none`
+      : "cannot answer";
+    throw this.#fault("remote", `${reason} (HTTP status ${status})${said === "" ? "" : `: ${said}`}`);
+  }
+
+  #fault(code: "unreachable" | "remote" | "protocol", problem: string, cause?: unknown): StoreError {
+    const message = problem.includes(this.description) ? problem : `${this.description}: ${problem}`;
+    return new StoreError(code, message, { cause });
+  }
+}
+
+interface Outgoing {
+  readonly parts: Uint8Array[];
+  bytes: number;
+  streaming: { readonly body: BodyQueue; readonly response: Promise<HttpResponse> } | undefined;
+}
+
+/** git's `http.postBuffer`. */
+const GATHER = 1 << 20;
+/** Chunks of an answer that are read for nothing before its connection is given up. */
+const LINGER = 4;
+
+function repositoryUrl(text: string): Result<URL, StoreError> {
+  const refused = (reason: string): Result<URL, StoreError> => ({
+    ok: false,
+    error: new StoreError("malformed", reason),
+  });
+  if (!URL.canParse(text)) return refused("not a URL");
+  const url = new URL(text);
+  if (url.protocol !== "https:" && url.protocol !== "http:") {
+    return refused(`${url.protocol} is neither https: nor http:`);
+  }
+  // They would end up in messages and logs.
+  if (url.username !== "" || url.password !== "") return refused("a URL with user or password in it");
+  if (url.search !== "" || url.hash !== "") return refused("a repository's URL has no ? and no #");
+  return { ok: true, value: url };
+}
+
+function withTail(base: URL, tail: string): string {
+  return base.href.replace(/\/+$/, "") + tail;
+}
+
+function contentType(response: HttpResponse): string {
+  const [type = ""] = (response.headers.get("content-type") ?? "").split(";");
+  return oneLine(type).toLowerCase();
+}
+
+function joined({ parts, bytes }: Outgoing): Uint8Array {
+  const all = new Uint8Array(bytes);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** The beginning of a body as text; the rest is given up. */
+async function textOf(response: HttpResponse, maximum: number): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const bytes of response.body) {
+    text += decoder.decode(bytes.subarray(0, 4 * maximum), { stream: true });
+    if (text.length >= maximum) break;
+  }
+  return text.slice(0, maximum);
+}
+
+/**
+ * An advertisement without what HTTP puts before it: a packet that names the service, and a flush. v2 servers leave it
+ * out; any other that does is no server of git.
+ */
+async function* afterServiceHeader(
+  body: AsyncIterable<Uint8Array>,
+  service: GitService,
+  fault: (problem: string) => StoreError,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const decoder = new PktDecoder();
+  const held: Uint8Array[] = [];
+  let stage: "header" | "flush" | "open" = "header";
+  for await (const bytes of body) {
+    if (stage === "open") {
+      yield bytes;
+      continue;
+    }
+    held.push(bytes);
+    decoder.push(bytes);
+    for (let pkt = decoder.next(); pkt !== undefined; pkt = decoder.next()) {
+      const line = pkt.kind === "data" ? lineOf(pkt.payload) ?? "" : pkt.kind;
+      if (stage === "flush") {
+        if (line !== "flush") throw fault(`${oneLine(line)} where the service's header was to end`);
+        stage = "open";
+        held.splice(0, held.length, decoder.takeRest());
+      } else if (line === `# service=${service}`) stage = "flush";
+      else if (line === "version 2" || line.startsWith("ERR ")) stage = "open";
+      else {throw fault(
+          `not a smart git server: it begins with ${JSON.stringify(oneLine(line).slice(0, 80))}`,
+        );}
+      if (stage === "open") break;
+    }
+    if (stage === "open") yield* held.splice(0);
+  }
+  if (stage !== "open") throw fault("ended in its advertisement");
+}
