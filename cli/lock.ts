@@ -11,13 +11,17 @@ export interface DataLock {
  * nothing to clean up; the pid inside is for people.
  * @throws {CliError} naming the pid of the server that holds it
  */
-export function lockDataDir(dataDir: string): DataLock {
-  const path = join(dataDir, "lock");
+export async function lockDataDir(dataDir: string): Promise<DataLock> {
+  const path = pathIn(dataDir);
   const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
-  if (!file.tryLockSync(true)) {
-    file.close();
-    const pid = Deno.readTextFileSync(path).trim();
-    throw new CliError(`${dataDir} is in use by the server with pid ${pid === "" ? "unknown" : pid}`);
+  for (let attempt = 1; !file.tryLockSync(true); attempt++) {
+    if (attempt === ATTEMPTS) {
+      file.close();
+      const pid = Deno.readTextFileSync(path).trim();
+      throw new CliError(`${dataDir} is in use by the server with pid ${pid === "" ? "unknown" : pid}`);
+    }
+    // A look of `status` holds it for a moment.
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
   file.truncateSync(0);
   file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
@@ -27,4 +31,25 @@ export function lockDataDir(dataDir: string): DataLock {
       file.close();
     },
   };
+}
+
+const ATTEMPTS = 5;
+
+/** The pid of the server that holds a data directory, 0 where it has not said yet; `undefined` where none does. */
+export function holderOf(dataDir: string): number | undefined {
+  const path = pathIn(dataDir);
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(path, { read: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  using held = file;
+  if (held.tryLockSync(false)) return undefined;
+  return Number(Deno.readTextFileSync(path).trim());
+}
+
+function pathIn(dataDir: string): string {
+  return join(dataDir, "lock");
 }

@@ -41,7 +41,7 @@ function commands(exit: (code: number) => void): Command {
     .description("serve DNS, git over SSH, certificates and the web page")
     .option("--config <file>", "configuration file (TOML)")
     .option("--data <dir>", "data directory (default .bailiwick)")
-    .option("--zones <dir>", "zones of the first start (default zones)")
+    .option("--zones <dir|bundle.pack>", "zones of the first start, or a bundle to serve (default zones)")
     .option("--dns <host:port>", "DNS address, may be repeated (default 127.0.0.1:5300)", collect)
     .option("--ssh <host:port|off>", "git over SSH (default 127.0.0.1:2222)")
     .option("--web <host:port|off>", "web page and health (default 127.0.0.1:8053)")
@@ -85,7 +85,19 @@ function commands(exit: (code: number) => void): Command {
     .option("--data <dir>", "data directory (default .bailiwick)")
     .action(async (flags) => exit((await import("./key.ts")).listKeys(flags)));
 
-  for (const name of ["acme", "plan", "import", "bundle", "status"]) {
+  program.command("bundle")
+    .description("write the files of a commit as one pack that serve can serve")
+    .argument("<commit>", "REPOSITORY, or REPOSITORY#BRANCH, #TAG or #COMMIT")
+    .argument("<file>", "the pack; its name ends in .pack, and its index goes beside it")
+    .action(async (place, file) => exit(await (await import("./bundle.ts")).bundle(place, file)));
+
+  program.command("status")
+    .description("tell what is served, from where, and until when certificates last")
+    .option("--data <dir>", "data directory (default .bailiwick)")
+    .option("--json", "for programs")
+    .action(async (flags) => exit(await (await import("./status.ts")).status(flags)));
+
+  for (const name of ["acme", "plan", "import"]) {
     program.command(name, { hidden: true }).argument("[words...]").allowUnknownOption().action(() => {
       throw new CliError(`${name} is not in this version`);
     });
@@ -100,7 +112,9 @@ function collect(value: string, earlier: readonly string[] = []): string[] {
 function reportUsage(error: CommanderError): number {
   if (error.exitCode === 0) return 0;
   if (error.code === "commander.help") {
-    console.error("bailiwick: no command given; one of serve, certify, check, key (--help tells more)");
+    console.error(
+      "bailiwick: no command given; one of serve, certify, check, bundle, status, key (--help tells more)",
+    );
     return 2;
   }
   console.error(`bailiwick: ${sentence(error).replace(/^error: /, "")}`);

@@ -21,9 +21,7 @@ import {
   type Primary,
   type PublishedZone,
   putDatabaseAside,
-  seedRepository,
 } from "../primary/mod.ts";
-import { initRepository, type Repository } from "../store/mod.ts";
 import { formatHostPort } from "./address.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { type DataDir, dataDirAt, makeFolders, makeKeys, writePrivate } from "./data_dir.ts";
@@ -38,6 +36,8 @@ import { serveDns } from "./serve_dns.ts";
 import { type GitServer, serveGit } from "./serve_git.ts";
 import { followRemote } from "./serve_remote.ts";
 import { serveWeb } from "./serve_web.ts";
+import { completeEmbedded, modeOf, openZones, refuseFaultyBundle } from "./serve_zones.ts";
+import { note, NOTES, type RunningNote } from "./server_notes.ts";
 import { type ServeFlags, type ServeSettings, serveSettings } from "./settings.ts";
 import { watchTsigKeys } from "./tsig_keys.ts";
 import { VERSION } from "./version.ts";
@@ -91,7 +91,7 @@ async function start(
 ): Promise<(live: LiveSettings) => void> {
   const dir = dataDirAt(settings.data);
   makeFolders(dir);
-  const lock = lockDataDir(dir.root);
+  const lock = await lockDataDir(dir.root);
   undo.push(() => lock.release());
   probeAddresses(settings);
   await makeKeys(dir);
@@ -106,7 +106,10 @@ async function start(
     report: (line) => log.error(line),
   });
   undo.push(() => state.close());
+  if (settings.bundle !== undefined) await completeEmbedded(dir, state);
+  const notes = state.collection(NOTES);
 
+  const mode = modeOf(settings);
   const board = createImageBoard();
   const served = new Map<Name, Zone>();
   let provisioner: Provisioner | undefined;
@@ -117,18 +120,23 @@ async function start(
     judge: certificateJudge(() => live.provisioners, () => provisioner),
     clock: Date.now,
     log: logOf("primary"),
-    mode: settings.remote === undefined
-      ? { kind: "embedded" }
-      : { kind: "remote", upstream: settings.remote.url },
+    mode,
   });
   undo.push(() => primary.close());
+  if (settings.bundle !== undefined) refuseFaultyBundle(settings.bundle, primary);
 
   if (settings.remote !== undefined) {
-    const follower = followRemote(settings.remote, repository, primary);
+    const follower = followRemote(settings.remote, repository, primary, notes);
     undo.push(() => follower.stop());
     const first = follower.start();
     // With a local copy there is something to serve at once; without one the first pull decides what.
     if (primary.zones().length === 0) await first;
+  } else {
+    note(
+      notes,
+      "source",
+      settings.bundle === undefined ? { kind: "embedded" } : { kind: "bundle", file: settings.bundle },
+    );
   }
 
   const dns = await serveDns({
@@ -144,7 +152,10 @@ async function start(
     settings.ssh,
     dir,
     repository,
-    (pusher) => (proposal) => primary.admitPush(proposal, pusher.who),
+    {
+      admit: (pusher) => (proposal) => primary.admitPush(proposal, pusher.who),
+      readOnly: mode.kind === "read-only" ? mode.reason : undefined,
+    },
   );
   if (git !== undefined) {
     undo.push(() => git.stop());
@@ -154,7 +165,9 @@ async function start(
     ? undefined
     : serveWeb(settings.web, { version: `bailiwick ${VERSION}`, zones: () => shown(primary) });
   if (web !== undefined) undo.push(() => web.stop());
-  if (settings.acme.kind !== "off") {
+  if (settings.acme.kind !== "off" && mode.kind === "read-only") {
+    log.info("certificates: off, since a bundle has no place for requests and chains");
+  } else if (settings.acme.kind !== "off") {
     const started = await startProvisioner(settings.acme, {
       dir,
       state,
@@ -166,13 +179,16 @@ async function start(
     undo.push(() => started.stop());
   }
 
-  const where = [
-    `dns=${dns.addresses.map(formatHostPort).join(",")}`,
-    `ssh=${git === undefined ? "off" : formatHostPort(git.address)}`,
-    `web=${web === undefined ? "off" : `http://${formatHostPort(web.address)}`}`,
-    `zones=${primary.zones().length}`,
-  ];
-  console.log(`ready ${where.join(" ")}`);
+  const running: RunningNote = {
+    pid: Deno.pid,
+    since: Date.now(),
+    dns: dns.addresses.map(formatHostPort),
+    ssh: git === undefined ? "off" : formatHostPort(git.address),
+    web: web === undefined ? "off" : `http://${formatHostPort(web.address)}`,
+  };
+  note(notes, "running", running);
+  const { dns: addresses, ssh, web: page } = running;
+  console.log(`ready dns=${addresses.join(",")} ssh=${ssh} web=${page} zones=${primary.zones().length}`);
   return (next) => {
     live = takeOver(next);
     startLog(next.logLevel);
@@ -197,36 +213,6 @@ function readConfig(path: string | undefined): Config {
     throw new CliError(`--config: ${file} cannot be read: ${sentence(error)}`);
   }
   return parseConfig(text, path);
-}
-
-/** The embedded repository, made and filled on the first start. */
-async function openZones(settings: ServeSettings, dir: DataDir): Promise<Repository> {
-  // Also where the folder is there: a start that was killed while it made the repository is taken up again.
-  const repository = await initRepository(dir.repository, { head: "refs/heads/main", owner: true });
-  if (settings.remote !== undefined) return repository;
-  if (await repository.refs.get("refs/heads/main") !== undefined) {
-    const named = settings.zonesNamed ? "--zones is ignored" : `the folder ${settings.zones} is not read`;
-    log.info(`serving what ${dir.repository} holds; ${named}`);
-    return repository;
-  }
-  const seeded = await seedRepository({ repository, folder: settings.zones, clock: Date.now }).catch(
-    (error) => {
-      if (
-        error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
-        error instanceof Deno.errors.PermissionDenied
-      ) {
-        throw new CliError(`the zones folder ${settings.zones} cannot be read: ${sentence(error)}`);
-      }
-      throw error;
-    },
-  );
-  if (!seeded.ok) {
-    for (const fault of seeded.error) console.error(faultLine(fault));
-    throw new CliError(`${settings.zones} has faults; nothing was started`);
-  }
-  for (const warning of seeded.value.warnings) log.warn(faultLine(warning));
-  log.info(`${seeded.value.zones} zones of ${settings.zones} are the first commit`);
-  return repository;
 }
 
 /** The primary publishes what changed; the board takes the whole set. */

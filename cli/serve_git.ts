@@ -29,6 +29,13 @@ export interface Pusher {
   readonly reason: string;
 }
 
+/** What becomes of pushes. */
+export interface Pushes {
+  readonly admit: (pusher: Pusher) => AdmitPush;
+  /** Why nobody may push; `undefined` where it is a matter of the key. */
+  readonly readOnly: string | undefined;
+}
+
 export interface GitServer {
   readonly address: HostPort;
   /** The public key that clients are to expect. */
@@ -44,7 +51,7 @@ export async function serveGit(
   address: HostPort,
   dir: DataDir,
   repository: Repository,
-  admit: (pusher: Pusher) => AdmitPush,
+  pushes: Pushes,
 ): Promise<GitServer> {
   const key = hostKey(dir);
   const listening = await listenSsh<Pusher>({
@@ -52,7 +59,7 @@ export async function serveGit(
     port: address.port,
     hostKeys: [key.privateKey],
     authorize: (offered) => Promise.resolve(authorize(dir, offered)),
-    exec: (session) => runGit(session, repository, admit),
+    exec: (session) => runGit(session, repository, pushes),
     noShell: "Bailiwick speaks git only; there is no shell here.",
   });
   if (!listening.ok) throw new CliError(listening.error.message);
@@ -102,7 +109,7 @@ function pusherOf(dir: DataDir, entry: AuthorizedKey, offered: OfferedKey): Push
 async function runGit(
   session: SshSession<Pusher>,
   repository: Repository,
-  admit: (pusher: Pusher) => AdmitPush,
+  pushes: Pushes,
 ): Promise<void> {
   const refuse = async (reason: string) => {
     await session.stderr(`bailiwick: ${reason}\n`).catch(() =>
@@ -117,12 +124,15 @@ async function runGit(
     return await refuse(`there is no repository "${path}" here; it is ${REPOSITORY_NAME}`);
   }
   const pusher = session.identity;
-  if (service === "git-receive-pack" && !pusher.mayPush) return await refuse(pusher.reason);
+  if (service === "git-receive-pack") {
+    const reason = pushes.readOnly ?? (pusher.mayPush ? undefined : pusher.reason);
+    if (reason !== undefined) return await refuse(reason);
+  }
 
   const version = requestedVersion(session.env.get("GIT_PROTOCOL"));
   const outcome = service === "git-upload-pack"
     ? await serveUploadPack({ repository, flow: session.flow, version })
-    : await serveReceivePack({ repository, flow: session.flow, version, admit: admit(pusher) });
+    : await serveReceivePack({ repository, flow: session.flow, version, admit: pushes.admit(pusher) });
   if (!outcome.ok) {
     log.warn(`${service} of ${pusher.who} from ${session.peer.address}: ${outcome.error.message}`);
   }

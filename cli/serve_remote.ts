@@ -1,9 +1,10 @@
 /** Remote mode: the branch of a repository behind SSH, fetched into ours and followed. */
 import { connect, createRegistry, parseSshUrl, sshResolver } from "../conduit/mod.ts";
-import { createRemoteFollower, type Primary, type RemoteFollower } from "../primary/mod.ts";
+import { type Collection, createRemoteFollower, type Primary, type RemoteFollower } from "../primary/mod.ts";
 import { fetchFrom, type PackLimits, type Repository, sshOpener } from "../store/mod.ts";
 import { CliError, sentence } from "./errors.ts";
 import { logOf } from "./log.ts";
+import { note, noted } from "./server_notes.ts";
 import type { RemoteSettings } from "./settings.ts";
 
 /** What an upstream may send in one pull. */
@@ -24,6 +25,7 @@ export function followRemote(
   remote: RemoteSettings,
   repository: Repository,
   primary: Primary,
+  notes: Collection,
 ): RemoteFollower {
   const location = parseSshUrl(remote.url);
   if (!location.ok) throw new CliError(`repository.remote: ${location.error}`);
@@ -37,6 +39,9 @@ export function followRemote(
     location.value,
   );
   const ref = `refs/heads/${remote.branch}`;
+  const before = noted(notes, "source");
+  const same = before?.kind === "remote" && before.upstream === remote.url && before.branch === remote.branch;
+  note(notes, "source", { kind: "remote", upstream: remote.url, branch: remote.branch });
   return createRemoteFollower({
     primary,
     upstream: remote.url,
@@ -48,6 +53,8 @@ export function followRemote(
       return () => clearTimeout(id);
     },
     log,
+    reachedBefore: same ? noted(notes, "remote")?.reachedAt : undefined,
+    onPull: ({ commit, reachedAt, trouble }) => note(notes, "remote", { commit, reachedAt, trouble }),
     fetch: async () => {
       const fetched = await fetchFrom({
         open,

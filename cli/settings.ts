@@ -18,6 +18,8 @@ export interface ServeFlags {
 export interface ServeSettings {
   readonly data: string;
   readonly zones: string;
+  /** The zones as one file, where they are; then nothing of the repository is served. */
+  readonly bundle: string | undefined;
   /** True when the user named the zones folder: then it is worth a word that a later start ignores it. */
   readonly zonesNamed: boolean;
   readonly dns: readonly HostPort[];
@@ -66,13 +68,16 @@ export function serveSettings(
   context: { cores: number; path(text: string): string },
 ): ServeSettings {
   const zones = flags.zones ?? config.zones ?? "zones";
-  if (zones.endsWith(".pack")) {
-    throw new CliError(`--zones: serving a bundle (${zones}) is not in this version`);
+  const bundle = zones.endsWith(".pack") ? context.path(zones) : undefined;
+  const remote = remoteSettings(config.repository ?? {}, context.path);
+  if (bundle !== undefined && remote !== undefined) {
+    throw new CliError(`--zones: a bundle (${zones}) cannot be served while repository.remote is followed`);
   }
   const dns = flags.dns ?? (config.dns === undefined ? ["127.0.0.1:5300"] : [config.dns].flat());
   return {
     data: context.path(flags.data ?? config.data ?? ".bailiwick"),
     zones: context.path(zones),
+    bundle,
     zonesNamed: flags.zones !== undefined || config.zones !== undefined,
     dns: dns.map((text) => parseHostPort(text, flags.dns === undefined ? "dns" : "--dns")),
     ssh: parseHostPortOrOff(
@@ -86,7 +91,7 @@ export function serveSettings(
     workers: flags.workers === undefined ? config.workers ?? context.cores : parseWorkers(flags.workers),
     logLevel: config.log?.level ?? "info",
     acme: acmeSettings(flags.acme ?? config.acme?.authority ?? "local", config.acme ?? {}, context.path),
-    remote: remoteSettings(config.repository ?? {}, context.path),
+    remote,
     keys: new Map(Object.entries(config.keys ?? {})),
   };
 }

@@ -41,6 +41,8 @@ import { commitChange, completePending, type PreparedChange, takeBackPending } f
 import { MACHINE, MAIN } from "./transaction/branches.ts";
 import { readMachineLayer, writeMachineCommit } from "./transaction/machine_layer.ts";
 import { firstParent, treeFiles } from "./transaction/objects.ts";
+import { type KeptSerials, keptSerials } from "./serial/kept_serials.ts";
+import { troubleNotes } from "./state/troubles.ts";
 import { planTree, readGoodLayer, type TreePlan, type TreeTarget } from "./transaction/plan_tree.ts";
 import { ownerOf, planUpdate, type UpdatePlan } from "./transaction/plan_update.ts";
 import { createQueue } from "./transaction/queue.ts";
@@ -70,10 +72,20 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
   /** Why no further change is taken. */
   let ended: ChangeError | undefined;
 
-  for (const line of await completePending(repository, state)) log.warn(line);
+  /** A store that cannot be written keeps no history of what was served. */
+  const kept: KeptSerials | undefined = mode.kind === "read-only"
+    ? keptSerials(state.collection("served-content"))
+    : undefined;
+
+  const troubles = troubleNotes(state.collection("zone-trouble"));
+
+  if (mode.kind !== "read-only") {
+    for (const line of await completePending(repository, state)) log.warn(line);
+  }
   served = await loadServed({ repository, state, log });
   options.publish(compileAll(served));
   await takeUpRefs();
+  noteTroubles(undefined);
 
   return {
     zones: () => [...served.zones.values()].sort((a, b) => (a.origin < b.origin ? -1 : 1)).map(zoneStatus),
@@ -109,7 +121,10 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     const main = await repository.refs.get(MAIN);
     const machine = await repository.refs.get(MACHINE);
     const target = await treeTarget(repository, main, machine, true);
-    const plan = await planTree(served, target, sniffed);
+    const planned = await planTree(served, target, sniffed);
+    const plan = kept === undefined
+      ? planned
+      : { ...planned, steps: planned.steps.map((step) => kept.kept(step, served.serials.get(step.origin))) };
     for (const fault of plan.faults) if (fault.severity === "error") log.error(faultLine(fault));
     const next = afterSteps(served, plan.steps, {
       main,
@@ -117,6 +132,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       files: target.files.entries,
       keys: plan.keys,
     });
+    kept?.note(plan.steps);
     if (plan.steps.length === 0 && served.main === main && served.machine === machine) {
       served = next;
       return;
@@ -282,7 +298,14 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       },
     };
     const outcome = await commitChange(
-      { repository, state, person, log, crashPoint: options.crashPoint ?? (() => {}) },
+      {
+        repository,
+        state,
+        person,
+        log,
+        notesInRepository: mode.kind !== "read-only",
+        crashPoint: options.crashPoint ?? (() => {}),
+      },
       prepared,
     );
     if (!outcome.ok) {
@@ -290,8 +313,19 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       outOfStep = true;
       return failure("stale", outcome.error.message);
     }
+    noteTroubles(steps);
     if (visible.length > 0) tell(visible.map(servedChange));
     return { ok: true, value: undefined };
+  }
+
+  /** For who looks from outside; what is served does not hang on it. Of all zones, or of those that were changed. */
+  function noteTroubles(steps: readonly ZoneStep[] | undefined): void {
+    try {
+      if (steps === undefined) troubles.setAll([...served.zones.values()].map(zoneStatus));
+      else for (const { origin, after } of steps) troubles.set(origin, after && zoneStatus(after));
+    } catch (error) {
+      log.warn(`what keeps zones from being served is not noted: ${wordsOf(error)}`);
+    }
   }
 
   /** A pusher who is gone is no reason to fail what is served already. */
@@ -345,6 +379,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       served = await loadServed({ repository, state, log });
       options.publish(compileAll(served));
       await takeUpRefs();
+      noteTroubles(undefined);
     }
     halfMade = false;
   }

@@ -24,7 +24,7 @@ export interface RemoteStatus {
   readonly commit: Oid | undefined;
   /** When the upstream was last reached, in milliseconds since 1970. */
   readonly reachedAt: number | undefined;
-  /** Milliseconds since then; `undefined` when it was not reached since the start. */
+  /** Milliseconds since then; `undefined` when it was never reached. */
   readonly age: number | undefined;
   /** Why the last pull failed; `undefined` when it did not. */
   readonly trouble: string | undefined;
@@ -42,6 +42,10 @@ export interface FollowerOptions {
   readonly clock: () => number;
   readonly timer: Timer;
   readonly log: Log;
+  /** When the upstream was last reached before this start, in milliseconds since 1970. */
+  readonly reachedBefore?: number | undefined;
+  /** Called after each pull, for what outlives the process. */
+  readonly onPull?: ((status: RemoteStatus) => void) | undefined;
 }
 
 /** `setTimeout` and `clearTimeout`, or a test's own. Gives what cancels. */
@@ -51,7 +55,7 @@ export function createRemoteFollower(options: FollowerOptions): RemoteFollower {
   const { primary, upstream, clock, log } = options;
   const track = `refs/remotes/upstream/${options.branch}`;
   let commit: Oid | undefined;
-  let reachedAt: number | undefined;
+  let reachedAt = options.reachedBefore;
   let trouble: string | undefined;
   let running: Promise<PullOutcome> | undefined;
   let waiting: Promise<PullOutcome> | undefined;
@@ -60,7 +64,10 @@ export function createRemoteFollower(options: FollowerOptions): RemoteFollower {
 
   function pull(): Promise<PullOutcome> {
     if (running === undefined) {
-      running = pullOnce().finally(() => running = undefined);
+      running = pullOnce().finally(() => {
+        running = undefined;
+        options.onPull?.(status());
+      });
       return running;
     }
     // What is being fetched may miss what the caller knows of, so one more pull follows, for all who ask meanwhile.
@@ -114,9 +121,7 @@ export function createRemoteFollower(options: FollowerOptions): RemoteFollower {
   }
 
   function ageInWords(): string {
-    return reachedAt === undefined
-      ? "not reached since the start"
-      : `${Math.round((clock() - reachedAt) / 1000)} s old`;
+    return reachedAt === undefined ? "never reached" : `${Math.round((clock() - reachedAt) / 1000)} s old`;
   }
 
   function schedule(): void {
@@ -134,12 +139,11 @@ export function createRemoteFollower(options: FollowerOptions): RemoteFollower {
       stopped = true;
       cancel?.();
     },
-    status: () => ({
-      upstream,
-      commit,
-      reachedAt,
-      age: reachedAt === undefined ? undefined : clock() - reachedAt,
-      trouble,
-    }),
+    status,
   };
+
+  function status(): RemoteStatus {
+    const age = reachedAt === undefined ? undefined : clock() - reachedAt;
+    return { upstream, commit, reachedAt, age, trouble };
+  }
 }

@@ -272,7 +272,7 @@ function stateOver(db: DatabaseSync, recovered: boolean): State {
   };
 }
 
-function zoneRow(row: Record<string, unknown>): ZoneRow {
+export function zoneRow(row: Record<string, unknown>): ZoneRow {
   return {
     serial: Number(row.serial),
     file: typeof row.file === "string" ? row.file : undefined,
@@ -281,7 +281,7 @@ function zoneRow(row: Record<string, unknown>): ZoneRow {
 }
 
 /** What we wrote ourselves is an object id or nothing. */
-function asOid(value: unknown): Oid | undefined {
+export function asOid(value: unknown): Oid | undefined {
   return typeof value === "string" && /^[0-9a-f]{40}$/.test(value) ? value as Oid : undefined;
 }
 

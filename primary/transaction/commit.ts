@@ -30,6 +30,8 @@ export interface CommitContext {
   readonly state: State;
   readonly person: () => Person;
   readonly log: Log;
+  /** Whether the serials are noted in the repository too, against the loss of the database. */
+  readonly notesInRepository: boolean;
   /** Called as each step is reached. It throws to stand for the death of the process. */
   readonly crashPoint: (step: CommitStep) => void;
 }
@@ -69,7 +71,7 @@ export async function commitChange(
   const moves = [...change.moves];
 
   const serials = newSerials(change);
-  if (serials.size > 0) {
+  if (serials.size > 0 && context.notesInRepository) {
     const notes = await refs.get(SERIALS_REF);
     moves.unshift({
       name: SERIALS_REF,

@@ -35,6 +35,31 @@ export async function readMachineLayer(
   return contents;
 }
 
+/**
+ * The RRsets that branch `machine` holds of a zone below one prefix of owner names (`_letsencrypt._tcp`), without reading
+ * the others. Files that are damaged are left out.
+ */
+export async function readMachineOwners(
+  reader: ObjectReader,
+  machine: Oid,
+  zone: Name,
+  prefix: string,
+): Promise<RRset[]> {
+  const files: { path: string; bytes: Uint8Array }[] = [];
+  for (const { path, mode, oid } of await listFiles(reader, machine, machineFolder(zone))) {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    // A name that is too long to be a file's stands there as its hash.
+    const wanted = name === prefix || name.startsWith(`${prefix}.`) || /^[0-9a-f]{40}$/.test(name);
+    if (!mode.startsWith("100") || !wanted) continue;
+    const blob = await reader.read(oid);
+    if (blob !== undefined) files.push({ path, bytes: blob.content });
+  }
+  const owned = [...readMachineZone(zone, files).contents].filter(([owner]) =>
+    owner.startsWith(`${prefix}.`)
+  );
+  return owned.flatMap(([, sets]) => [...sets]);
+}
+
 /** A layer with the RRsets of some owners replaced; an owner without RRsets is gone. */
 export function withOwners(layer: Contents, owners: ReadonlyMap<Name, readonly RRset[]>): Contents {
   const changed = new Map(layer);

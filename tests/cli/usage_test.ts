@@ -117,10 +117,6 @@ realTest("key add writes a key once, list shows it, remove takes it away", { nee
 
 realTest("what the contract names and this version lacks says so", { needs: [] }, async ({ dir }) => {
   oneLine(await runCommand(dir, "key", ["../plan"]), /unknown command/);
-  oneLine(
-    await failedStart(dir, ["--zones", "rescue.pack"]),
-    /bundle \(rescue\.pack\) is not in this version/,
-  );
   const certify = ["a.test", "--server", "127.0.0.1:1", "--key-file", "k", "--out", "o", "--watch"];
   oneLine(await runCommand(dir, "certify", certify), /--watch is not in this version/);
 });

@@ -1,0 +1,110 @@
+/** `status` for people: a few facts, then a table a kind of thing. */
+import type { Status } from "./status_form.ts";
+
+export function statusText(status: Status, now: number): string {
+  const { zones, certificates, damage } = status;
+  const parts = [facts(status)];
+  if (zones.length > 0) {
+    parts.push(table(
+      ["ZONE", "SERIAL", "STATE", "MAIN", "MACHINE"],
+      zones.map((zone) => ({
+        cells: [zone.name, String(zone.serial ?? "-"), zone.state, short(zone.main), short(zone.machine)],
+        below: [
+          ...zone.faults,
+          ...(zone.faultCount > zone.faults.length
+            ? [`and ${zone.faultCount - zone.faults.length} more`]
+            : []),
+          ...zone.heldBack.map(({ owner, type, reason }) => `held back: ${owner} ${type}: ${reason}`),
+        ],
+      })),
+    ));
+  }
+  if (certificates.length > 0) {
+    parts.push(table(
+      ["CERTIFICATE", "STATE", "UNTIL", "LEFT"],
+      certificates.map(({ host, state, notAfter, reason }) => ({
+        cells: [host, state, notAfter ?? "-", notAfter === null ? "-" : left(Date.parse(notAfter) - now)],
+        below: reason === null ? [] : [reason],
+      })),
+    ));
+  }
+  if (damage.length > 0) {
+    const rows = damage.map(({ pack, reason }) => ({ cells: [pack, reason], below: [] }));
+    parts.push(table(["DAMAGED PACK", "WHY"], rows));
+  }
+  return parts.join("\n\n");
+}
+
+function facts({ server, source, data, collection, zones }: Status): string {
+  const lines: [string, string][] = [["server", serverText(server)], ["data", data]];
+  if (source !== null) lines.push(["zones from", sourceText(source)]);
+  if (zones.length === 0) lines.push(["zones", "none"]);
+  if (collection !== null) lines.push(["collected", `${collection.at}: ${collection.outcome}`]);
+  return lines.map(([label, text]) => `${label.padEnd(12)}${text}`).join("\n");
+}
+
+function serverText({ running, pid, since, dns, ssh, web, gitDaemon, gitHttp }: Status["server"]): string {
+  if (!running) return "not running";
+  const where = dns === undefined ? [] : [
+    `dns ${dns.join(", ")}`,
+    `ssh ${ssh}`,
+    `web ${web}`,
+    ...[gitDaemon, gitHttp].filter((address) => address !== null && address !== undefined),
+  ];
+  return [`running, pid ${pid ?? "unknown"}`, ...(since === undefined ? [] : [`since ${since}`]), ...where]
+    .join("; ");
+}
+
+function sourceText(source: NonNullable<Status["source"]>): string {
+  switch (source.kind) {
+    case "embedded":
+      return source.repository;
+    case "bundle":
+      return `the bundle ${source.file}`;
+    case "remote": {
+      const reached = source.age === null ? "never reached" : `last reached ${duration(source.age)} ago`;
+      const trouble = source.trouble === null ? "" : `; the last pull failed: ${source.trouble}`;
+      return `${source.upstream}, branch ${source.branch}, ${reached}${trouble}`;
+    }
+  }
+}
+
+interface Row {
+  readonly cells: readonly string[];
+  /** Lines of their own below the row. */
+  readonly below: readonly string[];
+}
+
+function table(head: readonly string[], rows: readonly Row[]): string {
+  const widths = head.map((title, at) =>
+    Math.max(title.length, ...rows.map(({ cells }) => cells[at].length))
+  );
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, at) => cell.padEnd(widths[at])).join("  ").trimEnd();
+  return [
+    line(head),
+    ...rows.flatMap(({ cells, below }) => [line(cells), ...below.map((text) => `    ${text}`)]),
+  ].join("\n");
+}
+
+function short(commit: string | null): string {
+  return commit?.slice(0, 12) ?? "-";
+}
+
+function left(milliseconds: number): string {
+  return milliseconds < 0 ? "expired" : duration(milliseconds / 1000);
+}
+
+/** The two largest units: `3 d 4 h`. */
+function duration(seconds: number): string {
+  const parts: string[] = [];
+  let rest = Math.floor(seconds);
+  for (const [unit, size] of UNITS) {
+    const count = Math.floor(rest / size);
+    rest %= size;
+    if (count > 0 && parts.length < 2) parts.push(`${count} ${unit}`);
+  }
+  return parts.length === 0 ? "0 s" : parts.join(" ");
+}
+
+const UNITS = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]] as const;
