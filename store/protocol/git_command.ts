@@ -33,11 +33,17 @@ export function parseGitCommand(command: string): Result<GitCommand, GitCommandE
   }
   const quoted = dequote(match[2]);
   if (quoted === undefined) return refuse("bad-quoting", "the path must be one argument in single quotes");
-  const path = quoted.startsWith("/") ? quoted.slice(1) : quoted;
-  if (!isPlainPath(path)) {
+  const path = repositoryPath(quoted);
+  if (path === undefined) {
     return refuse("bad-path", `${JSON.stringify(quoted)} is not the path of a repository`);
   }
   return { ok: true, value: { service, path } };
+}
+
+/** A path that a peer asked for, without its leading slash; `undefined` where it could lead anywhere else than below. */
+export function repositoryPath(asked: string): string | undefined {
+  const path = asked.startsWith("/") ? asked.slice(1) : asked;
+  return isPlainPath(path) ? path : undefined;
 }
 
 /** An argument quoted as git's `sq_quote` does it; the exclamation mark is for shells that read history into it. */

@@ -1,6 +1,6 @@
 /** The server's side of a push. Whatever goes wrong, nothing of it stays and the client is told. */
 import type { Flow, Result } from "../../conduit/mod.ts";
-import { concatBytes, utf8 } from "../object/bytes.ts";
+import { utf8 } from "../object/bytes.ts";
 import { checkConnectivity } from "../repository/connectivity.ts";
 import { breather } from "../repository/breather.ts";
 import { isRefName } from "../repository/ref_name.ts";
@@ -12,11 +12,15 @@ import { Channel, type ChannelBounds, DEFAULT_BOUNDS } from "./channel.ts";
 import { CommitGraph, isAncestor } from "./commit_graph.ts";
 import { encodePkt, FLUSH } from "./pkt_line.ts";
 import { type PushCommand, type PushRequest, PushRequestReader } from "./receive_request.ts";
-import { encodeBand, terminalText } from "./side_band.ts";
+import { ReceiveVoice } from "./receive_voice.ts";
+import { encodeReport, type PushEffect } from "./report.ts";
+import { encodeBand } from "./side_band.ts";
 
 /** A push that is sound as git sees it; what it means is for the one who admits it to judge. */
 export interface PushProposal {
   readonly moves: readonly RefMove[];
+  /** `false` where each move stands for itself, as `ReceivePackOptions.atomic` may let the client ask; else all or none. */
+  readonly atomic?: boolean | undefined;
   /** The repository, and above it what came with this push. */
   readonly objects: ObjectReader;
   readonly pushOptions: readonly string[];
@@ -31,9 +35,12 @@ export interface PushReply {
   readonly results: ReadonlyMap<string, PushResult>;
 }
 
-export type PushResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+export type PushResult =
+  /** `effect`: where something else was done than was asked for; told to clients of `report-status-v2`. */
+  | { readonly ok: true; readonly effect?: PushEffect | undefined }
+  | { readonly ok: false; readonly reason: string };
 
-/** Judges a push and, where it is good, migrates its objects and moves its refs: all of them or none. */
+/** Judges a push and, where it is good, migrates its objects and moves its refs: all of them or none, if it is atomic. */
 export type AdmitPush = (proposal: PushProposal) => Promise<PushReply>;
 
 export interface ReceivePackOptions {
@@ -46,6 +53,16 @@ export interface ReceivePackOptions {
   readonly bounds?: Partial<ChannelBounds> | undefined;
   /** What git refuses to nobody and we refuse to all, unless told otherwise. */
   readonly allow?: { readonly deletes?: boolean; readonly nonFastForward?: boolean } | undefined;
+  /**
+   * Default `always`: a push of several refs is taken whole or not at all, whether or not the client said `--atomic`.
+   * `as-asked` is git's way: without `--atomic` each ref stands for itself, though a pack that is not whole still
+   * refuses them all, since every object of it would come in.
+   */
+  readonly atomic?: "always" | "as-asked" | undefined;
+  /** Over HTTP the refs and the push are two requests: `only` the one or, with `skip`, only the other. Default `both`. */
+  readonly advertise?: "both" | "only" | "skip" | undefined;
+  /** Milliseconds after which a client with a side band is told that we are still at it. Default 5000, as git's. */
+  readonly keepAlive?: number | undefined;
   readonly agent?: string | undefined;
 }
 
@@ -82,28 +99,30 @@ export async function serveReceivePack(
     await session.tell(failure);
     return { ok: false, error: failure };
   } finally {
+    session.release();
     channel.release();
   }
 }
 
-/** Admits every sound push: migrates it and moves its refs by compare-and-swap, all or none. */
+/** Admits every sound push: migrates it and moves its refs by compare-and-swap, all or none where it is atomic. */
 export function admitAll(repository: Repository): AdmitPush {
-  return async ({ moves, migrate }) => {
+  return async ({ moves, atomic, migrate }) => {
     await migrate();
+    const results = new Map<string, PushResult>();
     const done: RefMove[] = [];
     for (const move of moves) {
       const moved = await repository.refs.move(move);
-      if (moved.ok) {
-        done.push(move);
-        continue;
+      results.set(move.name, moved.ok ? moved : { ok: false, reason: moved.error.message });
+      if (moved.ok) done.push(move);
+      else if (atomic !== false) {
+        for (const { name, old, new: new_ } of done.reverse()) {
+          // Somebody who moved it on meanwhile keeps what he made of it: the swap back then fails, as it should.
+          await repository.refs.move({ name, old: new_, new: old });
+        }
+        return { results: refuseAll(moves, new Map([[move.name, moved.error.message]])) };
       }
-      for (const { name, old, new: new_ } of done.reverse()) {
-        // Somebody who moved it on meanwhile keeps what he made of it: the swap back then fails, as it should.
-        await repository.refs.move({ name, old: new_, new: old });
-      }
-      return { results: refuseAll(moves, new Map([[move.name, moved.error.message]])) };
     }
-    return { results: new Map(moves.map(({ name }) => [name, { ok: true }])) };
+    return { results };
   };
 }
 
@@ -113,29 +132,36 @@ class ReceiveSession {
   readonly #options: ReceivePackOptions;
   readonly #channel: Channel;
   readonly #limits: ReceiveLimits;
-  #banded = false;
+  readonly #voice: ReceiveVoice;
 
   constructor(options: ReceivePackOptions, channel: Channel) {
     this.#options = options;
     this.#channel = channel;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#voice = new ReceiveVoice(channel, options.keepAlive ?? KEEP_ALIVE, options.bounds?.timer);
   }
 
   async serve(): Promise<Map<string, PushResult>> {
-    await this.#advertise();
-    const request = await this.#readRequest();
+    const { advertise } = this.#options;
+    if (advertise !== "skip") await this.#advertise();
+    const request = advertise === "only" ? undefined : await this.#readRequest();
     if (request === undefined || request.commands.length === 0) {
       await this.#channel.finish(0);
       return new Map();
     }
+    this.#voice.start(request.capabilities.has("quiet"));
     const { unpack, results } = await this.#judge(request);
-    if (REPORTS.some((name) => request.capabilities.has(name))) {
-      await this.#report(unpack, request.commands, results);
-    }
-    if (this.#banded) await this.#channel.write(FLUSH);
+    await this.#voice.stop();
+    if (REPORTS.some((name) => request.capabilities.has(name))) await this.#report(unpack, request, results);
+    if (this.#voice.banded) await this.#channel.write(FLUSH);
     // A refused client may still be sending its pack: it is to read our report, not a broken pipe.
     await this.#channel.finish(this.#limits.pack.packBytes);
     return results;
+  }
+
+  /** Stops the clock. */
+  release(): void {
+    void this.#voice.stop();
   }
 
   /** Tells the client of a fault that ends everything, as far as that can still be done. */
@@ -144,7 +170,10 @@ class ReceiveSession {
     const text = CLIENTS_FAULT.has(failure.code) ? failure.message : "internal error";
     const message = `receive-pack: ${oneLine(text)}\n`;
     try {
-      await this.#channel.write(this.#banded ? encodeBand(3, utf8(message)) : encodePkt(`ERR ${message}`));
+      await this.#voice.stop();
+      await this.#channel.write(
+        this.#voice.banded ? encodeBand(3, utf8(message)) : encodePkt(`ERR ${message}`),
+      );
       await this.#channel.finish(DRAIN);
     } catch (error) {
       // The flow is gone too: the failure that is returned was first, and is the one that matters.
@@ -161,7 +190,8 @@ class ReceiveSession {
       "object-format=sha1",
       `agent=${agentValue(agent ?? "bailiwick")}`,
     ];
-    for (const packet of encodeAdvertisement(version === 1 ? 1 : 0, refs, capabilities)) {
+    const shallow = await repository.shallow.list();
+    for (const packet of encodeAdvertisement(version === 1 ? 1 : 0, refs, capabilities, shallow)) {
       await this.#channel.write(packet);
     }
     await this.#channel.flush();
@@ -173,7 +203,7 @@ class ReceiveSession {
       const pkt = reader.idle ? await this.#channel.read() : await this.#channel.expect("the rest of a push");
       if (pkt === undefined) return undefined;
       const request = reader.feed(pkt);
-      this.#banded = reader.capabilities.has("side-band-64k");
+      this.#voice.banded = reader.capabilities.has("side-band-64k");
       if (request === undefined) continue;
       checkCapabilities(request.capabilities);
       return request;
@@ -183,25 +213,55 @@ class ReceiveSession {
   /** The order of checks: names and old values, pack and fsck in quarantine, connectivity, history, then `admit`. */
   async #judge(request: PushRequest): Promise<Judgement> {
     const { commands } = request;
-    const early = await this.#checkCommands(commands);
+    const atomic = this.#options.atomic !== "as-asked" || request.capabilities.has("atomic");
+    const faults = await this.#checkCommands(commands);
+    const standing = () => atomic && faults.size > 0 ? [] : commands.filter(({ name }) => !faults.has(name));
     // Nothing was unpacked, and nothing went wrong in unpacking: git shows the refs' reasons after an "ok".
-    if (early.size > 0) return { unpack: "ok", results: refuseAll(commands, early) };
+    if (standing().length === 0) return { unpack: undefined, results: refuseAll(commands, faults) };
     const { repository } = this.#options;
     const quarantine = await repository.quarantine();
     try {
+      // Also what was asked for refs that are refused by now: the whole pack comes in, so all of it has to be whole.
       const tips = commands.flatMap((command) => command.new ?? []);
       if (tips.length > 0) {
-        const received = await quarantine.receivePack(this.#channel.raw(), this.#limits.pack);
+        const received = await quarantine.receivePack(
+          this.#voice.counting(this.#channel.raw()),
+          this.#limits.pack,
+        );
         if (!received.ok) return this.#unpackFailed(commands, received.error);
+        await this.#voice.unpacked(received.value);
         const connected = await checkConnectivity(quarantine, tips, (oid) => repository.has(oid));
-        if (!connected.ok) return this.#unpackFailed(commands, connected.error);
+        if (!connected.ok) {
+          if (!await this.#newBoundary(request, quarantine)) {
+            return this.#unpackFailed(commands, connected.error);
+          }
+          const reasons = new Map(commands.map(({ name }) => [name, "shallow update not allowed"]));
+          return { unpack: undefined, results: refuseAll(commands, reasons) };
+        }
       }
-      const faults = await this.#checkHistory(commands, quarantine);
-      if (faults.size > 0) return { unpack: "ok", results: refuseAll(commands, faults) };
-      return { unpack: "ok", results: await this.#admit(request, quarantine) };
+      for (const [name, fault] of await this.#checkHistory(standing(), quarantine)) faults.set(name, fault);
+      const results = refuseAll(commands, faults);
+      const moves = standing();
+      if (moves.length > 0) {
+        for (const [name, result] of await this.#admit(moves, atomic, request, quarantine)) {
+          results.set(name, result);
+        }
+      }
+      return { unpack: undefined, results };
     } finally {
       await quarantine.discard();
     }
+  }
+
+  /** Whether the push would make our history end where the client's does (git: `receive.shallowUpdate`, off by default). */
+  async #newBoundary({ shallow }: PushRequest, objects: ObjectReader): Promise<boolean> {
+    const graph = new CommitGraph(objects, breather());
+    for (const oid of shallow) {
+      for (const parent of (await graph.load(oid))?.parents ?? []) {
+        if (!await objects.has(parent)) return true;
+      }
+    }
+    return false;
   }
 
   #unpackFailed(commands: readonly PushCommand[], error: StoreError): Judgement {
@@ -253,56 +313,47 @@ class ReceiveSession {
     return faults;
   }
 
-  async #admit(request: PushRequest, quarantine: Quarantine): Promise<Map<string, PushResult>> {
-    const { commands, pushOptions } = request;
+  async #admit(
+    moves: readonly RefMove[],
+    atomic: boolean,
+    { pushOptions }: PushRequest,
+    quarantine: Quarantine,
+  ): Promise<Map<string, PushResult>> {
     let results: ReadonlyMap<string, PushResult>;
     try {
       ({ results } = await this.#options.admit({
-        moves: commands,
+        moves,
+        atomic,
         objects: quarantine,
         pushOptions,
         migrate: () => quarantine.migrate(),
-        say: (text) => this.#say(text),
+        say: (text) => this.#voice.say(text),
       }));
     } catch (error) {
       this.failure = error instanceof StoreError
         ? error
         : new StoreError("io", "internal error while admitting a push", { cause: error });
-      return refuseAll(commands, new Map(commands.map(({ name }) => [name, "internal error"])));
+      return refuseAll(moves, new Map(moves.map(({ name }) => [name, "internal error"])));
     }
     return new Map(
-      commands.map(({ name }) => [name, results.get(name) ?? { ok: false, reason: "not answered" }]),
+      moves.map(({ name }) => [name, results.get(name) ?? NOT_ANSWERED]),
     );
   }
 
-  async #say(text: string): Promise<void> {
-    const shown = terminalText(text);
-    if (!this.#banded || shown === "") return;
-    await this.#channel.write(encodeBand(2, utf8(shown)));
-    await this.#channel.flush();
-  }
-
   async #report(
-    unpack: string,
-    commands: readonly PushCommand[],
+    unpack: string | undefined,
+    { commands, capabilities }: PushRequest,
     results: ReadonlyMap<string, PushResult>,
   ): Promise<void> {
-    const lines = [encodePkt(`unpack ${unpack}\n`)];
-    for (const { name } of commands) {
-      const result = results.get(name);
-      const line = result?.ok
-        ? `ok ${name}`
-        : `ng ${printable(name)} ${oneLine(result?.reason ?? "not answered")}`;
-      lines.push(encodePkt(`${line}\n`));
-    }
-    lines.push(FLUSH);
-    const report = concatBytes(lines);
-    await this.#channel.write(this.#banded ? encodeBand(1, report) : report);
+    const refs = commands.map(({ name }) => ({ name, ...results.get(name) ?? NOT_ANSWERED }));
+    const report = encodeReport({ unpack, refs }, capabilities.has("report-status-v2"));
+    await this.#channel.write(this.#voice.banded ? encodeBand(1, report) : report);
   }
 }
 
 interface Judgement {
-  readonly unpack: string;
+  /** Why the pack was not taken; `undefined` where nothing is wrong with it. */
+  readonly unpack: string | undefined;
   readonly results: Map<string, PushResult>;
 }
 
@@ -315,6 +366,7 @@ const CAPABILITIES = [
   "ofs-delta",
   "push-options",
 ];
+const NOT_ANSWERED: PushResult = { ok: false, reason: "not answered" };
 const REPORTS = ["report-status", "report-status-v2"];
 const KNOWN: ReadonlySet<string> = new Set([...CAPABILITIES, "delete-refs", "object-format", "agent"]);
 
@@ -340,6 +392,8 @@ const DEFAULT_LIMITS: ReceiveLimits = {
   commands: 1024,
   requestBytes: 1 << 20,
 };
+/** As git's `receive.keepAlive`. */
+const KEEP_ALIVE = 5000;
 /** What is still taken from a client that was told an error. */
 const DRAIN = 1 << 20;
 
@@ -365,10 +419,4 @@ function refuseAll(
   return new Map(
     commands.map(({ name }) => [name, { ok: false, reason: faults.get(name) ?? "atomic push failure" }]),
   );
-}
-
-/** A name as it may stand in one line of a report. */
-function printable(name: string): string {
-  // deno-lint-ignore no-control-regex -- control characters are what it is about
-  return name.replace(/[\x00-\x20\x7f-\x9f]/g, "?").slice(0, 1024);
 }

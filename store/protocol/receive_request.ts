@@ -17,11 +17,14 @@ export interface PushRequest {
   readonly commands: readonly PushCommand[];
   readonly capabilities: Capabilities;
   readonly pushOptions: readonly string[];
+  /** Commits whose parents the client does not have itself. */
+  readonly shallow: ReadonlySet<Oid>;
 }
 
 export class PushRequestReader {
   readonly #commands: PushCommand[] = [];
   readonly #options: string[] = [];
+  readonly #shallow = new Set<Oid>();
   #capabilities: Capabilities = new Map();
   #readsOptions = false;
   #bytes = 0;
@@ -45,7 +48,12 @@ export class PushRequestReader {
         this.#readsOptions = true;
         return undefined;
       }
-      return { commands: this.#commands, capabilities: this.#capabilities, pushOptions: this.#options };
+      return {
+        commands: this.#commands,
+        capabilities: this.#capabilities,
+        pushOptions: this.#options,
+        shallow: this.#shallow,
+      };
     }
     if (pkt.kind !== "data") throw new StoreError("protocol", `a ${pkt.kind} packet in a push`);
     this.#bytes += pkt.payload.length + 4;
@@ -66,7 +74,12 @@ export class PushRequestReader {
     }
     const text = nul < 0 ? line : line.slice(0, nul);
     if (text.startsWith("shallow ")) {
-      throw new StoreError("protocol", "pushing from a shallow clone is not supported");
+      const oid = parseOid(text.slice(8));
+      if (oid === undefined || this.#commands.length > 0) {
+        throw new StoreError("protocol", "a shallow line out of place in a push");
+      }
+      this.#shallow.add(oid);
+      return;
     }
     if (text.startsWith("push-cert")) throw new StoreError("protocol", "signed pushes are not supported");
     const old = parseOid(text.slice(0, 40));
