@@ -54,13 +54,11 @@ export class FlowAgent extends Agent {
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
-    if (!(socket instanceof HttpSocket)) return false;
-    socket.closeAfter(this.#keepAliveMs);
-    return true;
+    return socket instanceof HttpSocket && socket.rest(this.#keepAliveMs);
   }
 
   override reuseSocket(socket: Duplex, request: ClientRequest): void {
-    if (socket instanceof HttpSocket) socket.keep();
+    if (socket instanceof HttpSocket) socket.wake();
     request.reusedSocket = true;
   }
 }
@@ -72,20 +70,29 @@ function dialOf(options: ClientRequestArgs | undefined): Dial {
 
 /** A flow as HTTP's stream; what a real socket could do besides, a flow does by itself. */
 class HttpSocket extends FlowDuplex {
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #resting: ReturnType<typeof setTimeout> | undefined;
 
   constructor(flow: Flow) {
     super(flow);
-    this.once("close", () => this.keep());
+    this.once("close", () => this.wake());
   }
 
-  closeAfter(milliseconds: number): void {
-    this.keep();
-    this.#timer = setTimeout(() => this.destroy(), milliseconds);
+  /** Between requests. Whatever comes meanwhile, an end too, is the end of the connection. */
+  rest(milliseconds: number): boolean {
+    if (this.readableLength > 0 || this.readableEnded || this.destroyed) return false;
+    this.#resting = setTimeout(() => this.destroy(), milliseconds);
+    return true;
   }
 
-  keep(): void {
-    clearTimeout(this.#timer);
+  wake(): void {
+    clearTimeout(this.#resting);
+    this.#resting = undefined;
+  }
+
+  override push(chunk: unknown): boolean {
+    if (this.#resting === undefined) return super.push(chunk);
+    this.destroy();
+    return false;
   }
 
   setTimeout(): this {

@@ -365,21 +365,32 @@ class Exchange {
   /** The response as the caller gets it; the exchange is over when its body is. */
   hand({ request, message }: Received, status: number, url: URL): HttpResponse {
     const reader = new ChunkReader(message);
+    // Where only the connection's end tells the body's, the runtime takes any end for one; its fault comes here.
+    let fault: unknown;
+    request.on("error", (error) => fault = error);
+    const released = new Promise<void>((resolve) => request.once("close", resolve));
     message.once("close", () => {
       reader.fail(new FlowError("reset", `${url.origin}: the connection ended within the response's body`));
     });
     const chunks = async function* (exchange: Exchange): AsyncGenerator<Uint8Array> {
+      let ended = false;
       try {
         for (;;) {
           const chunk = await reader.next(exchange.#patience);
           if (chunk === undefined) break;
           yield chunk;
         }
+        if (exchange.gaveUp !== undefined || fault !== undefined) throw fault;
         if (!message.complete) throw new FlowError("reset", `${url.origin}: the response's body was cut off`);
+        ended = true;
       } catch (error) {
-        throw exchange.gaveUp ?? bodyError(error, url.origin);
+        request.destroy();
+        await released; // what ails the connection is told to the request, after the body was told that it ended
+        throw exchange.gaveUp ?? bodyError(fault ?? error, url.origin);
       } finally {
-        if (!message.complete) request.destroy();
+        // A connection is used again only where request and response have both come to their end.
+        if (!ended || !request.writableEnded) request.destroy();
+        await released;
         exchange.finish();
       }
     };
