@@ -4,16 +4,16 @@
  */
 export interface HeldDeltas {
   offer(entry: number, delta: Uint8Array): void;
-  get(entry: number): Uint8Array | undefined;
+  /** `size` is the delta's. */
+  get(entry: number, size: number): Uint8Array | undefined;
   release(): void;
 }
 
 export function heldDeltas(): HeldDeltas {
   let block = new Uint8Array(1 << 16);
   let used = 0;
-  /** By entry: one more than where its delta starts, or 0; and how long it is. */
+  /** By entry: one more than where its delta starts, or 0. */
   let starts = new Uint32Array(256);
-  let lengths = new Uint32Array(256);
 
   return {
     offer(entry, delta) {
@@ -24,32 +24,26 @@ export function heldDeltas(): HeldDeltas {
         block = larger;
       }
       if (entry >= starts.length) {
-        starts = enlarged(starts, entry * 2);
-        lengths = enlarged(lengths, entry * 2);
+        const larger = new Uint32Array(entry * 2);
+        larger.set(starts);
+        starts = larger;
       }
       block.set(delta, used);
       starts[entry] = used + 1;
-      lengths[entry] = delta.length;
       used += delta.length;
     },
-    get(entry) {
+    get(entry, size) {
       const start = starts[entry] ?? 0;
-      return start === 0 ? undefined : block.subarray(start - 1, start - 1 + (lengths[entry] as number));
+      return start === 0 ? undefined : block.subarray(start - 1, start - 1 + size);
     },
     release() {
       block = new Uint8Array(0);
-      starts = lengths = new Uint32Array(0);
+      starts = new Uint32Array(0);
       used = heldBytes;
     },
   };
 }
 
-function enlarged(values: Uint32Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {
-  const larger = new Uint32Array(length);
-  larger.set(values);
-  return larger;
-}
-
-const heldBytes = 16 * 1024 * 1024;
+const heldBytes = 8 * 1024 * 1024;
 /** A longer one is cheap to inflate again, beside what is done with it. */
 const longest = 1 << 16;

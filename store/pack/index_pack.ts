@@ -5,7 +5,7 @@ import { PackEntries } from "./entries.ts";
 import { decodeEntryHeader, encodeEntryHeader, entryType, kindOfType, longestEntryHeader } from "./entry.ts";
 import { heldDeltas } from "./held_deltas.ts";
 import { encodePackIndex } from "./index_file.ts";
-import { entryInflater } from "./inflate_entry.ts";
+import { entryInflater, pieceBytes } from "./inflate_entry.ts";
 import { resolveDeltas } from "./resolve.ts";
 import type { EntryData } from "./resolve.ts";
 import { scanPack } from "./scan.ts";
@@ -15,7 +15,7 @@ import type { Identify, NewSha1, PackLimits, PackObject, Pause } from "./types.t
 /** Where a pack is put while it is indexed: a file, or memory. Offsets and lengths in bytes. */
 export interface PackStorage {
   append(bytes: Uint8Array): Promise<void>;
-  /** Reads back what was appended. */
+  /** Reads back what was appended. Lent: looked at before the next call, so that one buffer may serve for all. */
   read(offset: number, length: number): Uint8Array;
   overwrite(offset: number, bytes: Uint8Array): void;
   truncate(length: number): void;
@@ -108,7 +108,7 @@ export async function indexPack(
   }
 
   const received = entries.count;
-  const buffers = twoBuffers(limits.objectBytes);
+  const buffers = twoBuffers(limits.objectBytes, scanner.takeRoom());
   entries.end = scanner.length - 20;
   await resolveDeltas(entries, {
     limits,
@@ -153,9 +153,9 @@ export async function indexPack(
     return {
       sizeOf: (entry) => entries.sizes[entry] as number,
       whole(entry, room) {
-        const kept = held.get(entry);
-        if (kept !== undefined) return kept;
         const size = entries.sizes[entry] as number;
+        const kept = held.get(entry, size);
+        if (kept !== undefined) return kept;
         if (size > smallBytes) {
           const target = room(size);
           inflated.into(dataAt(entry), entries.endOf(entry), size, target);
@@ -209,8 +209,8 @@ export async function indexPack(
     const { end } = entries;
     storage.overwrite(0, packHeader(entries.count));
     const sha1 = newSha1();
-    for (let at = 0; at < end; at += 1 << 18) {
-      sha1.update(storage.read(at, Math.min(1 << 18, end - at)));
+    for (let at = 0; at < end; at += pieceBytes) {
+      sha1.update(storage.read(at, Math.min(pieceBytes, end - at)));
       await pause();
     }
     const checksum = sha1.digest();

@@ -81,7 +81,8 @@ export function entryInflater(inflater: Inflater, map: MapPack): EntryInflater {
 }
 
 const windowBytes = 65536;
-const pieceBytes = 65536;
+/** Of what is deflated, at once. */
+export const pieceBytes = 65536;
 const nothing = new Uint8Array();
 
 function unfit(why: string): StoreError {

@@ -1,9 +1,11 @@
 /**
  * The first pass over a pack: a state machine fed with chunks of any size, which gives each entry as soon as it is
- * whole. Hot when a pack is indexed: an entry that lies whole in the buffer is inflated in one call, without copying.
+ * whole. Hot when a pack is indexed: an entry is inflated where it lies, as far as it has come, into a buffer that serves
+ * for all.
  * Benchmark: tests/bench/pack_bench.ts.
  */
 import { StoreError } from "../error.ts";
+import { roomSize } from "./two_buffers.ts";
 import type { NewSha1, PackLimits } from "./types.ts";
 import { equalBytes } from "../zlib/bytes.ts";
 import { longestDeflated } from "../zlib/zlib.ts";
@@ -39,6 +41,8 @@ export interface PackScanner {
   readonly length: number;
   /** The trailer, once done. */
   readonly checksum: Uint8Array | undefined;
+  /** Once done: the buffer that entries were inflated into, for other uses. */
+  takeRoom(): Uint8Array<ArrayBuffer>;
 }
 
 export function scanPack(options: {
@@ -60,7 +64,7 @@ export function scanPack(options: {
   let partial: PartialEntry | undefined;
   const inflater = zlib.inflater();
   /** Where entries are inflated that are large, or come in pieces. */
-  let room = new Uint8Array(firstRoom);
+  let room = new Uint8Array(roomSize(0, limits.objectBytes));
   let checksum: Uint8Array | undefined;
 
   return {
@@ -82,6 +86,11 @@ export function scanPack(options: {
     },
     get checksum() {
       return checksum;
+    },
+    takeRoom() {
+      const taken = room;
+      room = new Uint8Array(0);
+      return taken;
     },
   };
 
@@ -173,31 +182,15 @@ export function scanPack(options: {
       baseOffset: offset - header.distance,
       baseOid: header.baseAt < 0 ? undefined : buffer.slice(header.baseAt, header.baseAt + 20),
     };
-    if (header.size <= wholeBytes) {
-      const input = buffer.subarray(dataAt, Math.min(end, dataAt + longest));
-      const inflated = zlib.inflate(input, header.size);
-      if (inflated.state === "bad") throw badStream(offset, inflated.message);
-      if (inflated.state === "done") {
-        if (inflated.output.length !== header.size) {
-          throw badStream(offset, wrongSize(inflated.output.length, header.size));
-        }
-        const stop = dataAt + inflated.consumed;
-        const crc = zlib.crc32(buffer.subarray(start, stop), 0);
-        start = stop;
-        emit(known, inflated.output, crc);
-        return true;
-      }
-    }
-    // Large, or going on in later chunks: bytes are consumed as they come, so nothing of it is inflated twice again.
     inflater.reset();
     partial = { ...known, crc: zlib.crc32(buffer.subarray(start, dataAt), 0), taken: 0, made: 0, longest };
     start = dataAt;
-    return true;
+    return continueEntry(partial);
   }
 
   function continueEntry(entry: PartialEntry): boolean {
     for (;;) {
-      if (entry.made === room.length) enlargeRoom(entry.size);
+      if (entry.made === room.length) enlargeRoom();
       const step = inflater.push(buffer.subarray(start, end), room.subarray(entry.made, entry.size + 1));
       if (step.state === "bad") throw badStream(entry.offset, step.message);
       entry.crc = zlib.crc32(buffer.subarray(start, start + step.consumed), entry.crc);
@@ -216,9 +209,9 @@ export function scanPack(options: {
     return true;
   }
 
-  /** By what has really come, in great steps, since what is left behind is for the collector. */
-  function enlargeRoom(size: number): void {
-    const larger = new Uint8Array(Math.min(room.length * 4, size + 1));
+  /** By what has really come. */
+  function enlargeRoom(): void {
+    const larger = new Uint8Array(roomSize(room.length, limits.objectBytes));
     larger.set(room);
     room = larger;
   }
@@ -243,7 +236,6 @@ export function scanPack(options: {
       throw new StoreError("malformed", "the pack's checksum does not fit its content");
     }
     checksum = trailer;
-    room = new Uint8Array(0);
     return true;
   }
 }
@@ -260,10 +252,6 @@ interface PartialEntry {
   taken: number;
   made: number;
 }
-
-/** Up to this size an entry that lies whole in the buffer is inflated in one call. */
-const wholeBytes = 65535;
-const firstRoom = 1 << 18;
 
 function badStream(offset: number, why: string): StoreError {
   return new StoreError("malformed", `the pack entry at ${offset} does not inflate: ${why}`);

@@ -11,8 +11,9 @@ export interface TwoBuffers {
   release(): void;
 }
 
-export function twoBuffers(most: number): TwoBuffers {
-  const buffers = [new Uint8Array(0), new Uint8Array(0)];
+/** `most` bytes at the most in each. `first` is a buffer that is there already and no longer used. */
+export function twoBuffers(most: number, first: Uint8Array<ArrayBuffer> = new Uint8Array(0)): TwoBuffers {
+  const buffers = [first, new Uint8Array(0)];
   const losers: ((() => void) | undefined)[] = [undefined, undefined];
   return {
     room(size, base) {
@@ -20,11 +21,10 @@ export function twoBuffers(most: number): TwoBuffers {
       const which = base?.buffer === buffers[0]?.buffer ? 1 : 0;
       losers[which]?.();
       losers[which] = undefined;
-      const length = buffers[which]?.length ?? 0;
-      if (length < size + 1) {
+      if ((buffers[which]?.length ?? 0) < size + 1) {
         // Let go of before there is a larger one.
         buffers[which] = nothing;
-        buffers[which] = new Uint8Array(Math.max(size, Math.min(length * 2, most)) + 1);
+        buffers[which] = new Uint8Array(roomSize(size, most));
       }
       return buffers[which] ?? nothing;
     },
@@ -37,6 +37,16 @@ export function twoBuffers(most: number): TwoBuffers {
       losers[0] = losers[1] = undefined;
     },
   };
+}
+
+/**
+ * How large a buffer to make for `size` bytes and one more: one of few sizes, so that few are left behind for the
+ * collector. What is not written to takes no memory.
+ */
+export function roomSize(size: number, most: number): number {
+  let length = 1 << 18;
+  while (length <= size) length *= 4;
+  return Math.max(size, Math.min(length, most)) + 1;
 }
 
 const nothing = new Uint8Array(0);

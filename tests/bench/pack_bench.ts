@@ -8,11 +8,11 @@ import fs from "node:fs";
 import { indexPack as isomorphicIndexPack } from "isomorphic-git";
 import { hashObject } from "../../store/object/hash.ts";
 import { indexPack } from "../../store/pack/index_pack.ts";
-import type { PackStorage } from "../../store/pack/index_pack.ts";
 import { newSha1 } from "../../store/repository/sha1.ts";
 import { equalBytes } from "../../store/zlib/bytes.ts";
 import { nodeZlib } from "../../store/zlib/node.ts";
 import { pakoZlib } from "../../store/zlib/pako.ts";
+import { fileStorage } from "./file_storage.ts";
 import { inChunks, makeHistory } from "../store/pack_fixture.ts";
 import { git } from "../store/git_fixture.ts";
 import { run } from "../tools/real.ts";
@@ -90,33 +90,9 @@ async function ours(bytes: Uint8Array, zlib: typeof nodeZlib): Promise<Uint8Arra
     zlib,
     newSha1,
     identify: (kind, content) => hashObject(kind, content, newSha1),
-    storage: storageOf(file),
+    storage: fileStorage(file),
   });
   return indexed.index;
-}
-
-function storageOf(file: Deno.FsFile): PackStorage {
-  let length = 0;
-  return {
-    append(bytes) {
-      file.seekSync(length, Deno.SeekMode.Start);
-      for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-      length += bytes.length;
-      return Promise.resolve();
-    },
-    read(offset, count) {
-      const bytes = new Uint8Array(count);
-      file.seekSync(offset, Deno.SeekMode.Start);
-      for (let at = 0; at < count;) at += file.readSync(bytes.subarray(at)) ?? count;
-      return bytes;
-    },
-    overwrite() {
-      throw new Error("this pack is not thin");
-    },
-    truncate() {
-      throw new Error("this pack is not thin");
-    },
-  };
 }
 
 async function describe(pack: string): Promise<{ objects: number; deltas: number }> {
