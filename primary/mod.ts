@@ -31,3 +31,8 @@ export { isDynamicName } from "./transaction/plan_update.ts";
 export { readState, type StateReader } from "./state/read_state.ts";
 export { readTroubles, type ZoneTrouble } from "./state/troubles.ts";
 export { readMachineOwners } from "./transaction/machine_layer.ts";
+
+// Signed commits.
+export { allowedSignersFile, serverKeyFault, signerLine } from "./signing/allowed_signers.ts";
+export { commitJudge } from "./signing/judge_commits.ts";
+export type { CommitMove, JudgeCommits, RefusedCommits, Signing } from "./signing/signing.ts";

@@ -24,6 +24,7 @@ import {
   StoreError,
 } from "../store/mod.ts";
 import type { SniffCache } from "./gate/zone_set.ts";
+import type { RefusedCommits } from "./signing/signing.ts";
 import { faultLine, isForbiddenRef, pushSummary } from "./push_words.ts";
 import type {
   Adopted,
@@ -152,6 +153,14 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     if (refusals.size > 0) return refused(proposal, refusals);
 
     const main = proposal.moves.find((move) => move.name === MAIN);
+    const unsigned = main?.new === undefined
+      ? undefined
+      : await wrongSignature(proposal.objects, main.old, main.new);
+    if (unsigned !== undefined) {
+      await tellPusher(proposal, unsigned.lines);
+      log.warn(`push by ${pusher} refused: ${unsigned.message}`);
+      return refused(proposal, new Map([[MAIN, unsigned.message]]));
+    }
     let plan: TreePlan = { steps: [], keys: served.keys, faults: [], read: new Map() };
     let next = served;
     if (main?.new !== undefined) {
@@ -237,6 +246,11 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
   }
 
   async function adopt(commit: Oid, track: string | undefined): Promise<Result<Adopted, ChangeError>> {
+    const unsigned = await wrongSignature(repository, await repository.refs.get(MAIN), commit);
+    if (unsigned !== undefined) {
+      for (const line of unsigned.lines) log.error(line);
+      return failure("refused", unsigned.message);
+    }
     const target = await treeTarget(repository, commit, served.machine, false);
     const moves: RefMove[] = [];
     for (const name of track === undefined ? [MAIN] : [track, MAIN]) {
@@ -270,6 +284,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       author: author === undefined ? committer : { ...committer, name: author },
       committer,
       message,
+      sign: options.signing?.sign,
     });
     const next = afterSteps(served, plan.steps, { machine });
     const moves = [{ name: MACHINE, old: served.machine, new: machine }];
@@ -304,6 +319,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
         person,
         log,
         notesInRepository: mode.kind !== "read-only",
+        sign: options.signing?.sign,
         crashPoint: options.crashPoint ?? (() => {}),
       },
       prepared,
@@ -402,6 +418,18 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     if ((await objects.read(move.new))?.kind !== "commit") return "branch main must name a commit";
     if (move.old === undefined || await isAncestor(objects, move.old, move.new)) return undefined;
     return "non-fast-forward: fetch first";
+  }
+
+  /** The commits of a move of `main` that do not come in without a signature. */
+  async function wrongSignature(
+    objects: ObjectReader,
+    old: Oid | undefined,
+    commit: Oid,
+  ): Promise<RefusedCommits | undefined> {
+    if (options.signing?.judge === undefined || commit === old) return undefined;
+    const shallow = await repository.shallow.list();
+    const judged = await options.signing.judge(objects, { old, new: commit, shallow });
+    return judged.ok ? undefined : judged.error;
   }
 
   async function treeTarget(

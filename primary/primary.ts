@@ -3,6 +3,7 @@ import type { Fault, Name, Prerequisite, TsigKey, UpdateOperation, Zone, ZoneVie
 import type { Oid, Person, PushProposal, PushReply, Repository } from "../store/mod.ts";
 import type { OwnerChange } from "./layers/contents.ts";
 import type { HeldBack } from "./layers/merge.ts";
+import type { Signing } from "./signing/signing.ts";
 import type { JournalDelta, State } from "./state/state.ts";
 import type { CommitStep } from "./transaction/commit.ts";
 
@@ -146,6 +147,8 @@ export interface PrimaryOptions {
   readonly mode: PrimaryMode;
   /** Who commits on branch `machine`. */
   readonly committer?: Pick<Person, "name" | "email">;
+  /** Without it the server's commits are not signed, and nobody else's need be. */
+  readonly signing?: Signing | undefined;
   /** For tests: throws to stand for the death of the process at a step. */
   readonly crashPoint?: (step: CommitStep) => void;
 }

@@ -1,6 +1,6 @@
 import type { Result } from "../conduit/mod.ts";
 import type { Fault } from "../dns/mod.ts";
-import { type Oid, type Repository, writeCommit, writeTree } from "../store/mod.ts";
+import { type Oid, type Repository, type SignPayload, writeCommit, writeTree } from "../store/mod.ts";
 import { topOf } from "./gate/check.ts";
 import { LARGEST_FILE } from "./gate/tree_files.ts";
 import { MAIN } from "./transaction/branches.ts";
@@ -29,6 +29,7 @@ export async function seedRepository(options: {
   readonly folder: string;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
+  readonly sign?: SignPayload | undefined;
 }): Promise<Result<Seeded, readonly Fault[]>> {
   const { repository, folder, clock } = options;
   const found = await readFolder(folder);
@@ -55,6 +56,7 @@ export async function seedRepository(options: {
     author: person,
     committer: person,
     message: "Zones of the first start\n",
+    sign: options.sign,
   });
   await repository.sync();
   const moved = await repository.refs.move({ name: MAIN, old: undefined, new: commit });

@@ -93,11 +93,13 @@ export { bundleRepository } from "./bundle/bundle_repository.ts";
 export { newDetectingSha1 } from "./sha1/detecting_sha1.ts";
 export { parseAllowedSigners } from "./signature/allowed_signers.ts";
 export type { AllowedSigner, AllowedSignersFault } from "./signature/allowed_signers.ts";
-export { verifyCommitSignature } from "./signature/commit_signature.ts";
+export { verifyCommitSignature, verifySignature } from "./signature/commit_signature.ts";
 export type { GoodSignature, SignatureError, VerifyOptions } from "./signature/commit_signature.ts";
 export { signerFrom } from "./signature/signer.ts";
 export type { Signer } from "./signature/signer.ts";
 export type { SignPayload } from "./signature/signature_header.ts";
+export { newCommits } from "./tree/new_commits.ts";
+export type { NewCommits } from "./tree/new_commits.ts";
 
 // A repository over anything that files can be kept in.
 export { initRepositoryOn, openRepositoryOn } from "./repository/repository.ts";

@@ -5,6 +5,7 @@ import {
   type Oid,
   type Person,
   type Repository,
+  type SignPayload,
   writeCommit,
   writeTree,
 } from "../../store/mod.ts";
@@ -22,6 +23,7 @@ export async function writeSerialNotes(
   previous: Oid | undefined,
   serials: ReadonlyMap<Name, number>,
   person: Person,
+  sign: SignPayload | undefined,
 ): Promise<Oid> {
   const edits = new Map<string, Uint8Array>();
   for (const [zone, serial] of serials) {
@@ -34,6 +36,7 @@ export async function writeSerialNotes(
     author: person,
     committer: person,
     message: "Serials served\n",
+    sign,
   });
 }
 

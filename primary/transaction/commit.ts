@@ -5,6 +5,7 @@ import {
   type RefMove,
   type RefMoveError,
   type Repository,
+  type SignPayload,
   StoreError,
 } from "../../store/mod.ts";
 import type { Log } from "../primary.ts";
@@ -32,6 +33,8 @@ export interface CommitContext {
   readonly log: Log;
   /** Whether the serials are noted in the repository too, against the loss of the database. */
   readonly notesInRepository: boolean;
+  /** Signs the commit of the notes. */
+  readonly sign?: SignPayload | undefined;
   /** Called as each step is reached. It throws to stand for the death of the process. */
   readonly crashPoint: (step: CommitStep) => void;
 }
@@ -76,7 +79,7 @@ export async function commitChange(
     moves.unshift({
       name: SERIALS_REF,
       old: notes,
-      new: await writeSerialNotes(repository, notes, serials, context.person()),
+      new: await writeSerialNotes(repository, notes, serials, context.person(), context.sign),
     });
   }
   for (const move of moves) {

@@ -5,6 +5,7 @@ import {
   type Oid,
   type Person,
   type Repository,
+  type SignPayload,
   StoreError,
   writeCommit,
   writeTree,
@@ -75,7 +76,12 @@ export async function writeMachineCommit(
   repository: Repository,
   parent: Oid | undefined,
   edits: ReadonlyMap<Name, ReadonlyMap<Name, readonly RRset[]>>,
-  commit: { readonly author: Person; readonly committer: Person; readonly message: string },
+  commit: {
+    readonly author: Person;
+    readonly committer: Person;
+    readonly message: string;
+    readonly sign?: SignPayload | undefined;
+  },
 ): Promise<Oid> {
   const files = new Map<string, Uint8Array | undefined>();
   for (const [zone, owners] of edits) {
@@ -88,5 +94,6 @@ export async function writeMachineCommit(
     author: commit.author,
     committer: commit.committer,
     message: commit.message.endsWith("\n") ? commit.message : `${commit.message}\n`,
+    sign: commit.sign,
   });
 }

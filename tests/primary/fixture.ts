@@ -20,6 +20,7 @@ import {
   type PrimaryMode,
   putDatabaseAside,
   type ServedChange,
+  type Signing,
   type State,
 } from "../../primary/mod.ts";
 import { initRepository, type Oid, type PushReply, type Repository } from "../../store/mod.ts";
@@ -40,6 +41,7 @@ export interface Fixture {
 export interface FixtureOptions {
   readonly mode?: PrimaryMode;
   readonly judge?: Judge;
+  readonly signing?: Signing;
   /** The process "dies" when this step is reached for the `nth` time: state is gone and nothing goes on. */
   readonly dieAt?: { readonly step: CommitStep; readonly nth: number };
 }
@@ -69,6 +71,7 @@ export async function openFixture(dir: string, options: FixtureOptions = {}): Pr
       }
     },
     judge: options.judge ?? ((operations) => ({ ok: true, operations })),
+    signing: options.signing,
     clock: () => 1_700_000_000_000,
     log: {
       info: (message) => log.push(message),

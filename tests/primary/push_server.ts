@@ -1,10 +1,18 @@
 /**
  * Serves one push to a primary over standard input and output, for git's `ext::` transport. The second argument, if
- * any, is the step of a commit at which the process kills itself with SIGKILL.
+ * any, is the step of a commit at which the process kills itself with SIGKILL. Where the folder holds `signing_ed25519` the
+ * server signs with it, and where it holds `allowed_signers` whoever pushes has to sign.
  */
 import type { Flow } from "../../conduit/mod.ts";
-import { openPrimary, openState, putDatabaseAside } from "../../primary/mod.ts";
-import { initRepository, serveReceivePack } from "../../store/mod.ts";
+import {
+  allowedSignersFile,
+  commitJudge,
+  openPrimary,
+  openState,
+  putDatabaseAside,
+  type Signing,
+} from "../../primary/mod.ts";
+import { initRepository, serveReceivePack, signerFrom } from "../../store/mod.ts";
 
 const [dir, dieAt] = Deno.args;
 const repository = await initRepository(`${dir}/zones.git`, { owner: true });
@@ -22,6 +30,7 @@ const primary = await openPrimary({
   clock: Date.now,
   log: { info: () => {}, warn: say, error: say },
   mode: { kind: "embedded" },
+  signing: signing(),
   crashPoint: (step) => {
     if (step === dieAt) Deno.kill(Deno.pid, "SIGKILL");
   },
@@ -35,6 +44,16 @@ await serveReceivePack({
 await primary.close();
 state.close();
 repository.close();
+
+function signing(): Signing | undefined {
+  const folder = [...Deno.readDirSync(dir)].map((entry) => entry.name);
+  if (!folder.includes("signing_ed25519")) return undefined;
+  const signer = signerFrom(Deno.readTextFileSync(`${dir}/signing_ed25519`));
+  if (!signer.ok) throw new Error(signer.error);
+  const allowed = allowedSignersFile(`${dir}/allowed_signers`);
+  const judge = commitJudge({ allowed, clock: Date.now });
+  return { sign: signer.value.sign, judge: folder.includes("allowed_signers") ? judge : undefined };
+}
 
 function standardFlow(): Flow {
   const reader = Deno.stdin.readable.getReader();
