@@ -9,6 +9,9 @@ export interface Filter {
   readonly treesAbove: number;
 }
 
+/** Nothing is left out. */
+export const EVERYTHING: Filter = { blobsBelow: Infinity, treesAbove: Infinity };
+
 /** The filters that are served: `blob:none`, `blob:limit=N[kmg]`, `tree:N`. @throws {StoreError} `protocol`, `limit` */
 export function parseFilter(spec: string): Filter {
   if (spec.length > LONGEST) throw new StoreError("limit", `a filter of more than ${LONGEST} characters`);

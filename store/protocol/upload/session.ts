@@ -15,6 +15,7 @@ import type { DepthRequest, UploadLimits } from "../upload_request.ts";
 import { asksForDepth, type Boundary, boundaryFor, ownBoundary } from "./depth.ts";
 import type { Filter } from "./filter.ts";
 import { reachableObjects } from "./reachable.ts";
+import { storedObjects } from "./stored_objects.ts";
 
 export interface PackRequest {
   readonly wants: ReadonlySet<Oid>;
@@ -63,7 +64,11 @@ export class UploadSession {
     this.#visible = parts.visible ?? (() => true);
     this.#tools = parts.tools;
     this.#pause = parts.tools.newPause?.();
-    this.graph = new CommitGraph(parts.repository, this.#pause, parts.shallow);
+    this.graph = new CommitGraph(
+      storedObjects(parts.repository, parts.tools.zlib),
+      this.#pause,
+      parts.shallow,
+    );
   }
 
   say(line: string): Promise<void> {
@@ -152,6 +157,7 @@ export class UploadSession {
     const banded = this.errors === "band";
     const room = this.bandRoom;
     const pause = this.#pause;
+    const { zlib, newSha1 } = this.#tools;
     const { unshallow } = request.boundary;
     // What the client gets the parents of, it has itself: the walk ends there, and its parents are wanted.
     const wants = new Set(request.wants);
@@ -161,6 +167,7 @@ export class UploadSession {
     const graph = this.graph.cutAt([...request.shallow, ...request.boundary.shallow]);
     const { oids } = await selectObjects({
       reader: repository,
+      zlib,
       graph,
       wants,
       common: [...request.common, ...unshallow],
@@ -172,7 +179,6 @@ export class UploadSession {
       await channel.write(encodeBand(2, utf8(`Sending ${oids.length} objects.\n`), room));
     }
     let bytes = 0;
-    const { zlib, newSha1 } = this.#tools;
     for await (
       const chunk of writePack<Oid>(oids, repository, {
         zlib,

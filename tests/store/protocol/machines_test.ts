@@ -193,6 +193,7 @@ Deno.test("requests are read strictly: what was not offered, twice or too much i
       commands: [{ name: "refs/heads/x", old: undefined, new: A }],
       capabilities: new Map([["push-options", [""]]]),
       pushOptions: ["o=1"],
+      shallow: new Set(),
     },
   );
   equal(codeOf(() => push(encodePkt(`${A} ${B}`))), "protocol");

@@ -1,0 +1,232 @@
+/**
+ * Reading for walks out of the entries that packs hold. Hot when a clone is served: an entry was compared with its CRC when
+ * it was looked up, so what is inflated from it is not hashed once more; and of a tree that is a delta on a tree already
+ * seen only what the delta changes is looked at, since all the rest of it was met before.
+ * Benchmark: tests/bench/clone_bench.ts.
+ */
+import { scanTree } from "../../object/tree_scan.ts";
+import { applyDelta, deltaSizes } from "../../pack/delta.ts";
+import type { PackSource } from "../../pack/write_pack.ts";
+import type { ObjectKind, ObjectReader, Oid, StoredEntry } from "../../types.ts";
+import { StoreError } from "../../types.ts";
+import type { Zlib } from "../../zlib/zlib.ts";
+
+/** Reads like the source it has below it, and what lies whole in a pack without hashing it. */
+export function storedObjects<T extends ObjectReader & PackSource<Oid>>(source: T, zlib: Zlib): ObjectReader {
+  return {
+    has: (oid) => source.has(oid),
+    read(oid) {
+      const entry = source.storedEntry?.(oid);
+      if (entry !== undefined && entry.kind !== "delta") {
+        const content = inflated(entry, zlib);
+        if (content !== undefined) return Promise.resolve({ kind: entry.kind, content });
+      }
+      return source.read(oid);
+    },
+  };
+}
+
+/** An entry of a tree: its mode, its name's place in `content`, its id's 20 bytes at nameEnd + 1. */
+export type VisitTree = (content: Uint8Array, mode: number, nameAt: number, nameEnd: number) => void;
+
+/** Trees for one walk. */
+export class TreeReader {
+  readonly #source: ObjectReader & PackSource<Oid>;
+  readonly #zlib: Zlib | undefined;
+  #kept = new Map<Oid, Tree>();
+  /** What was kept before `#kept` was begun: given up as a whole, so that nothing is spent on choosing. */
+  #before = new Map<Oid, Tree>();
+  #keptBytes = 0;
+  readonly #room = new Slabs();
+
+  /** Without zlib every tree is read as any object is. */
+  constructor(source: ObjectReader & PackSource<Oid>, zlib: Zlib | undefined) {
+    this.#source = source;
+    this.#zlib = zlib;
+  }
+
+  /**
+   * Shows the entries of a tree, but for those that it shares with a tree that `seen` knows; where it could not be told
+   * which those are, all. Gives the kind of what is no tree. @throws {StoreError} `missing`, `corrupt`, `malformed`
+   */
+  async visit(oid: Oid, seen: (oid: Oid) => boolean, visit: VisitTree): Promise<ObjectKind> {
+    const tree = this.#stored(oid);
+    if (tree !== undefined) {
+      const all = tree.base === undefined || !seen(tree.base);
+      visitEntries(tree, all ? 0 : tree.from, all ? tree.starts.length - 1 : tree.to, visit);
+      return "tree";
+    }
+    const object = await this.#source.read(oid);
+    if (object === undefined) throw new StoreError("missing", `object ${oid} is not there`);
+    const { kind, content } = object;
+    if (kind === "tree") scanTree(content, (mode, nameAt, nameEnd) => visit(content, mode, nameAt, nameEnd));
+    return kind;
+  }
+
+  /** Out of packs, where that can be done with little. */
+  #stored(oid: Oid): Tree | undefined {
+    const zlib = this.#zlib;
+    if (zlib === undefined) return undefined;
+    const chain: { readonly oid: Oid; readonly delta: Uint8Array }[] = [];
+    let at = oid;
+    let tree = this.#find(at);
+    while (tree === undefined) {
+      const entry = this.#source.storedEntry?.(at);
+      const bytes = entry === undefined || chain.length > DEEPEST ? undefined : inflated(entry, zlib);
+      if (entry === undefined || bytes === undefined) return undefined;
+      if (entry.kind === "delta") {
+        if (deltaSizes(bytes).result > SMALL) return undefined;
+        chain.push({ oid: at, delta: bytes });
+        at = entry.base;
+        tree = this.#find(at);
+      } else if (entry.kind === "tree") {
+        tree = wholeTree(bytes);
+        this.#keep(at, tree);
+      } else return undefined;
+    }
+    for (let link = chain.pop(); link !== undefined; link = chain.pop()) {
+      tree = changedTree(at, tree, link.delta, this.#room);
+      at = link.oid;
+      this.#keep(at, tree);
+    }
+    return tree;
+  }
+
+  #find(oid: Oid): Tree | undefined {
+    return this.#kept.get(oid) ?? this.#before.get(oid);
+  }
+
+  #keep(oid: Oid, tree: Tree): void {
+    this.#kept.set(oid, tree);
+    this.#keptBytes += tree.content.length + tree.starts.byteLength + 200;
+    if (this.#keptBytes <= KEPT_BYTES) return;
+    this.#before = this.#kept;
+    this.#kept = new Map();
+    this.#keptBytes = 0;
+  }
+}
+
+interface Tree {
+  readonly content: Uint8Array;
+  /** Where its entries start, and at last where they end. */
+  readonly starts: Uint32Array;
+  /** The tree that it is a delta on: the two have the same entries but for those from `from` to before `to`. */
+  readonly base: Oid | undefined;
+  readonly from: number;
+  readonly to: number;
+}
+
+function wholeTree(content: Uint8Array): Tree {
+  return { content, starts: startsOf(content, 0, content.length), base: undefined, from: 0, to: 0 };
+}
+
+/** What a delta makes of a tree. Only what lies between the two ends that it leaves alone is taken apart anew. */
+function changedTree(
+  base: Oid,
+  { content: old, starts: before }: Tree,
+  delta: Uint8Array,
+  room: Slabs,
+): Tree {
+  const content = applyDelta(old, delta, room.bytes(deltaSizes(delta).result));
+  const ends = sameEnds(delta, old.length, content.length);
+  const shift = content.length - old.length;
+  const count = before.length - 1;
+  // An entry is the same where it lies whole in an end that is the same.
+  let first = count;
+  while (first > 0 && (before[first] as number) > ends.front) first--;
+  let last = first;
+  while (last < count && (before[last] as number) < old.length - ends.back) last++;
+  const from = before[first] as number;
+  const to = (before[last] as number) + shift;
+  if ((before[last] as number) < old.length - ends.back || to < from) return wholeTree(content);
+  const between = startsOf(content, from, to);
+  const starts = room.numbers(first + between.length + count - last);
+  starts.set(before.subarray(0, first));
+  starts.set(between, first);
+  for (let i = last + 1, out = first + between.length; i <= count; i++) {
+    starts[out++] = (before[i] as number) + shift;
+  }
+  return { content, starts, base, from: first, to: first + between.length - 1 };
+}
+
+/** Starts of the entries in a part of a tree that holds whole ones, and the part's end. @throws {StoreError} `malformed` */
+function startsOf(content: Uint8Array, from: number, to: number): Uint32Array {
+  const starts: number[] = [from];
+  for (let at = from; at < to;) {
+    const nameEnd = content.indexOf(0, at);
+    at = nameEnd + 21;
+    if (nameEnd < 0 || at > to) throw new StoreError("malformed", "a tree entry is cut short");
+    starts.push(at);
+  }
+  return Uint32Array.from(starts);
+}
+
+function visitEntries({ content, starts }: Tree, from: number, to: number, visit: VisitTree): void {
+  if (from >= to) return;
+  const at = starts[from] as number;
+  const part = content.subarray(at, starts[to]);
+  scanTree(part, (mode, nameAt, nameEnd) => visit(part, mode, nameAt, nameEnd));
+}
+
+/** How many bytes at the front and at the back are the base's own, by the delta's first and last instruction. */
+function sameEnds(delta: Uint8Array, oldLength: number, newLength: number): { front: number; back: number } {
+  let { at } = deltaSizes(delta);
+  let front = 0;
+  let back = 0;
+  for (let first = true; at < delta.length; first = false) {
+    const op = delta[at++] as number;
+    if ((op & 0x80) === 0) {
+      at += op;
+      back = 0;
+      continue;
+    }
+    let offset = 0;
+    let size = 0;
+    if (op & 0x01) offset = delta[at++] as number;
+    if (op & 0x02) offset |= (delta[at++] as number) << 8;
+    if (op & 0x04) offset |= (delta[at++] as number) << 16;
+    if (op & 0x08) offset += (delta[at++] as number) * 0x1000000;
+    if (op & 0x10) size = delta[at++] as number;
+    if (op & 0x20) size |= (delta[at++] as number) << 8;
+    if (op & 0x40) size |= (delta[at++] as number) << 16;
+    if (size === 0) size = 0x10000;
+    if (first && offset === 0) front = size;
+    back = offset + size === oldLength ? size : 0;
+  }
+  // The two may meet or overlap, where something was put in or taken out that repeats what is beside it.
+  return { front, back: Math.min(back, Math.min(oldLength, newLength) - front) };
+}
+
+/** The content of an entry; `undefined` where it is large or damaged, and the source itself has to say so. */
+function inflated({ deflated, size }: StoredEntry, zlib: Zlib): Uint8Array | undefined {
+  if (size > SMALL) return undefined;
+  const done = zlib.inflate(deflated, size);
+  return done.state === "done" && done.output.length === size ? done.output : undefined;
+}
+
+/** Room for many small arrays in few large ones, since each buffer of its own costs more than what is put in it. */
+class Slabs {
+  #bytes = new Uint8Array(0);
+  #numbers = new Uint32Array(0);
+
+  bytes(length: number): Uint8Array {
+    if (this.#bytes.length < length) this.#bytes = new Uint8Array(Math.max(length, SLAB));
+    const room = this.#bytes.subarray(0, length);
+    this.#bytes = this.#bytes.subarray(length);
+    return room;
+  }
+
+  numbers(length: number): Uint32Array {
+    if (this.#numbers.length < length) this.#numbers = new Uint32Array(Math.max(length, SLAB / 4));
+    const room = this.#numbers.subarray(0, length);
+    this.#numbers = this.#numbers.subarray(length);
+    return room;
+  }
+}
+
+const SLAB = 1 << 20;
+const SMALL = 1 << 20;
+/** Longer chains of deltas are left to the source, which knows what is too long. */
+const DEEPEST = 4096;
+/** Twice as much is kept at most. */
+const KEPT_BYTES = 24 << 20;
