@@ -37,14 +37,16 @@ export interface PackedHeap {
   /** Looks for packs that came or went, where any may have. */
   refresh(): Promise<void>;
   rescan(): Promise<void>;
-  /** From now on, and before any file is removed, these packs are not looked at any more. */
-  forget(bases: ReadonlySet<string>): void;
+  /** From now on these packs are not looked at, until the function it gives is called: their files are gone then. */
+  forget(bases: ReadonlySet<string>): () => void;
   close(): void;
 }
 
 export interface KnownPack {
   /** `pack-` and 40 digits, without an ending. */
   readonly base: string;
+  /** Tells its file from another of the same name. */
+  readonly id: string;
   /** `undefined` where it could not be read, nor made again from the pack. */
   readonly index: PackIndex<Oid> | undefined;
   /** Whether anything was found wrong with it so far. */
@@ -85,7 +87,7 @@ export function packedHeap(
         if (!/^pack-[0-9a-f]{40}\.idx$/.test(name) || !names.has(`${base}.pack`)) continue;
         const id = device.look(`${folder}/${base}.pack`)?.id;
         const known = before.get(base);
-        if (known !== undefined && known.id === id) {
+        if (known !== undefined && known.id === id && !known.unopened) {
           kept.push(known);
         } else if (id !== undefined && !forgotten.has(base)) {
           const pack = await openPack(device, folder, base, id, tools, note);
@@ -99,7 +101,6 @@ export function packedHeap(
       });
       for (const pack of packs) if (!after.includes(pack)) pack.close();
       packs = after.sort((a, b) => Number(a.fault !== undefined) - Number(b.fault !== undefined));
-      for (const base of forgotten) if (!names.has(`${base}.pack`)) forgotten.delete(base);
       scannedAs = stamp;
     } catch (error) {
       throw error instanceof StoreError ? error : ioError(`cannot look through ${folder}`, error);
@@ -162,6 +163,7 @@ export function packedHeap(
     packs: () =>
       packs.map((pack) => ({
         base: pack.base,
+        id: pack.id,
         index: pack.index,
         damaged: pack.fault !== undefined,
         readAt(rank) {
@@ -188,6 +190,11 @@ export function packedHeap(
         pack.close();
         return false;
       });
+      return () => {
+        for (const base of bases) forgotten.delete(base);
+        // What is there now under one of the names is to be found.
+        scannedAs = undefined;
+      };
     },
     close() {
       for (const pack of packs) pack.close();
@@ -203,6 +210,8 @@ interface Pack {
   readonly id: string;
   readonly index: PackIndex<Oid> | undefined;
   readonly reader: PackReader<Oid> | undefined;
+  /** A file of it could not be opened or read: that may pass. */
+  readonly unopened: boolean;
   /** Ranks of the objects that were found damaged. */
   readonly bad: Set<number>;
   fault: string | undefined;
@@ -229,6 +238,7 @@ async function openPack(
   note: Note,
 ): Promise<Pack | undefined> {
   const faults: string[] = [];
+  let unopened = false;
   let file: MappedFile | undefined;
   try {
     file = device.map(`${folder}/${base}.pack`);
@@ -237,6 +247,7 @@ async function openPack(
   } catch (error) {
     if (!isDamage(error)) throw error;
     faults.push(error.message);
+    unopened = true;
   }
   let index: PackIndex<Oid> | undefined;
   try {
@@ -249,6 +260,7 @@ async function openPack(
   } catch (error) {
     if (!isDamage(error) && !(error instanceof StoreError)) throw error;
     faults.push(`its index: ${error.message}`);
+    if (error instanceof DeviceError) unopened = true;
   }
   if (file !== undefined) {
     if (index === undefined) {
@@ -274,6 +286,7 @@ async function openPack(
     id,
     index,
     reader,
+    unopened,
     bad: new Set(),
     fault: faults.length === 0 ? undefined : faults.join("; "),
     freshened: 0,

@@ -36,6 +36,11 @@ export interface Heaps {
   /** Of both, whatever is repacked meanwhile. */
   readonly read: (oid: Oid) => Promise<GitObject | undefined>;
   readonly has: (oid: Oid) => Promise<boolean>;
+  /**
+   * For putting packs in their place and taking them away, one after the other: a pack that arrives may have the name of
+   * one that goes.
+   */
+  readonly inTurn: <T>(act: () => Promise<T>) => Promise<T>;
 }
 
 interface ArrivedPack {
@@ -138,8 +143,8 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
       if (!open) return;
       try {
         for (const pack of packs) {
-          if (pack.index.count < unpackLimit) await unpack([...receivedOids(pack)], arrived, heaps.loose);
-          else await movePack(device, `${folder}/pack`, "objects/pack", pack.name);
+          if (pack.index.count < unpackLimit) await unpack([...receivedOids(pack)], arrived, heaps);
+          else await movePack(heaps, `${folder}/pack`, pack.name);
         }
         await heaps.loose.sync();
         await heaps.packed.rescan();
@@ -229,7 +234,7 @@ async function refuseCollisions(pack: ArrivedPack, arrived: PackedHeap, heaps: H
 }
 
 /** Each object after those it points to: killed half-way, the repository still has no object without its parts. */
-async function unpack(received: readonly Oid[], arrived: PackedHeap, loose: LooseHeap): Promise<void> {
+async function unpack(received: readonly Oid[], arrived: PackedHeap, heaps: Heaps): Promise<void> {
   const left = new Set(received);
   const write = async (oid: Oid): Promise<void> => {
     if (!left.delete(oid)) return;
@@ -237,16 +242,20 @@ async function unpack(received: readonly Oid[], arrived: PackedHeap, loose: Loos
     if (object === undefined) throw new StoreError("corrupt", `object ${oid} is gone from its quarantine`);
     // No deeper than there are objects, which are fewer than `unpackLimit`.
     for (const link of objectLinks(object)) await write(link.oid);
-    await loose.write(oid, object);
+    // Before the look for one that is there: no collection then takes that away.
+    heaps.reliance.note(oid);
+    await heaps.loose.write(oid, object);
   };
   for (const oid of received) await write(oid);
 }
 
 /** The pack last: an index without one is not looked at, and is known for litter. */
-async function movePack(device: Device, from: string, to: string, name: string): Promise<void> {
+async function movePack({ device, inTurn }: Heaps, from: string, name: string): Promise<void> {
   for (const ending of ["pack", "idx"]) await device.sync(`${from}/${name}.${ending}`);
-  for (const ending of ["idx", "pack"]) {
-    await device.rename(`${from}/${name}.${ending}`, `${to}/${name}.${ending}`);
-  }
-  await device.sync(to);
+  await inTurn(async () => {
+    for (const ending of ["idx", "pack"]) {
+      await device.rename(`${from}/${name}.${ending}`, `objects/pack/${name}.${ending}`);
+    }
+    await device.sync("objects/pack");
+  });
 }

@@ -9,6 +9,8 @@ export interface Reliance {
   /** From now on, until the function it gives is called, what is found is noted. */
   begin(): () => void;
   note(oid: Oid): void;
+  /** How many pushes, fetches and collections there are at the moment. */
+  readonly underWay: number;
   /** How many were noted so far: more of them later means that there is something new. */
   readonly size: number;
   oids(): Iterable<Oid>;
@@ -29,6 +31,9 @@ export function newReliance(): Reliance {
     },
     note(oid) {
       if (underWay > 0) noted.addOid(oid);
+    },
+    get underWay() {
+      return underWay;
     },
     get size() {
       return noted.size;

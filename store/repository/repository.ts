@@ -9,6 +9,7 @@ import { createFile, ioError, makeFolders } from "./files.ts";
 import { looseHeap, refuseCollision } from "./loose_heap.ts";
 import { packedHeap } from "./packed_heap.ts";
 import { openQuarantine } from "./quarantine.ts";
+import type { Heaps } from "./quarantine.ts";
 import { isRefName } from "./ref_name.ts";
 import { openRefs } from "./refs.ts";
 import { newReliance } from "./reliance.ts";
@@ -76,16 +77,20 @@ export async function openRepositoryOn(
   const reliance = newReliance();
   const refs = openRefs(device, has);
   const shallow = openShallow(device);
-  const heaps = { device, tools, loose, packed, reliance, read, has };
+  const heaps = { device, tools, loose, packed, reliance, read, has, inTurn: turns() };
   const roots = { refs, shallow, reliance };
   let collecting: Promise<unknown> | undefined;
 
   /** Whoever asks counts on what is found, so a collection must not take it for old. */
   async function has(oid: Oid): Promise<boolean> {
     // Packs again at the end, and only then is their folder looked at: a repack may have moved the object meanwhile.
+    return found(oid) || (await packed.has(oid) && found(oid));
+  }
+
+  /** Without a wait: a collection sees this note, or we do not see the object. */
+  function found(oid: Oid): boolean {
     if (packed.hasKnown(oid)) packed.freshen(oid);
     else if (loose.has(oid)) loose.freshen(oid);
-    else if (await packed.has(oid)) packed.freshen(oid);
     else return false;
     reliance.note(oid);
     return true;
@@ -116,6 +121,8 @@ export async function openRepositoryOn(
     async write(kind, content) {
       const object = { kind, content };
       const oid = objectOid(kind, content, tools.newSha1);
+      // Before the look, so that no collection takes away what it finds.
+      reliance.note(oid);
       const present = await packed.read(oid);
       if (present === undefined) {
         await loose.write(oid, object);
@@ -123,7 +130,6 @@ export async function openRepositoryOn(
         refuseCollision(oid, present, object);
         packed.freshen(oid);
       }
-      reliance.note(oid);
       return oid;
     },
     sync: () => loose.sync(),
@@ -142,6 +148,16 @@ export async function openRepositoryOn(
     },
     collectionDue: (thresholds) => collectionDue(heaps, thresholds),
     close: () => packed.close(),
+  };
+}
+
+/** Runs what it is given one after the other. */
+function turns(): Heaps["inTurn"] {
+  let last: Promise<unknown> = Promise.resolve();
+  return (act) => {
+    const turn = last.then(act);
+    last = turn.catch(() => {});
+    return turn;
   };
 }
 
