@@ -1,5 +1,13 @@
 // @ts-types="@types/ssh2"
-import type { Client, ClientChannel, ConnectConfig, PublicKeyAuthMethod, ServerHostKeyAlgorithm } from "ssh2";
+import type {
+  AnyAuthMethod,
+  BaseAgent,
+  Client,
+  ClientChannel,
+  ConnectConfig,
+  ParsedKey,
+  ServerHostKeyAlgorithm,
+} from "ssh2";
 import { addressesOf, type Lookup, systemLookup } from "../addresses.ts";
 import { boundedText } from "../bounded_text.ts";
 import { attempt } from "../deadline.ts";
@@ -9,8 +17,19 @@ import { ConnectError, type Protocol, type Resolver } from "../protocol.ts";
 import { socketFlow } from "../socket_flow.ts";
 import { openTcp } from "../tcp.ts";
 import { channelFlow } from "./channel_flow.ts";
+import { type HostTrust, readTrust } from "./host_trust.ts";
+import {
+  askAgent,
+  readAgent,
+  readIdentity,
+  type SshAgent,
+  type SshAgentOptions,
+  type SshIdentity,
+} from "./identity.ts";
 import { algorithmOf, loadSsh2, sshFingerprint } from "./keys.ts";
 import { Transport } from "./transport.ts";
+
+const DEFAULTS = { handshakeMs: 15_000, authMs: 20_000, keepAliveMs: 15_000, keepAliveCount: 4 } as const;
 
 /** The flow of a command run over SSH. */
 export interface SshFlow extends Flow {
@@ -26,68 +45,115 @@ export function isSshFlow(flow: Flow): flow is SshFlow {
   return "exit" in flow;
 }
 
-export interface SshConfig {
+export interface SshConfig extends SshPatience {
   /** An IP address in text. */
   readonly address: string;
   readonly port: number;
   readonly user: string;
   readonly command: string;
   readonly env: Readonly<Record<string, string>>;
-  /** An unencrypted private key, OpenSSH or PEM. */
-  readonly identity: string;
-  /** Pinned host keys, `SHA256:…`; the server must show one of them. */
-  readonly hostKeys: readonly string[];
-  readonly idleMs?: number | undefined;
+  /** A key, an agent, or both: the key is offered first. */
+  readonly identity: SshIdentity | undefined;
+  readonly agent: SshAgent | undefined;
+  readonly trust: HostTrust;
 }
 
-export interface SshResolverOptions {
-  /**
-   * The text of an unencrypted private key. Without one there is no connection: never an agent, never a
-   * password.
-   */
-  readonly identity?: string | undefined;
-  /** Fingerprints `SHA256:…`. Without one there is no connection: nothing is trusted on first use. */
-  readonly hostKeys?: readonly string[] | undefined;
-  /** The host that this identity and these pins are for; any where it is not given. */
-  readonly host?: string | undefined;
+/** How long things may take; each has a default, but for `idleMs`. */
+export interface SshPatience {
+  /** From the connection to the keys' exchange; default 15 s. */
+  readonly handshakeMs?: number | undefined;
+  /** For the login; default 20 s. */
+  readonly authMs?: number | undefined;
   /** How long the server may keep a read or a write waiting; no limit where it is not given. */
   readonly idleMs?: number | undefined;
-  readonly priority?: number | undefined;
-  readonly lookup?: Lookup | undefined;
+  /** The time between questions whether the server is still there; default 15 s, 0 asks never. */
+  readonly keepAliveMs?: number | undefined;
+  /** Questions without an answer before the connection is given up; default 4. */
+  readonly keepAliveCount?: number | undefined;
 }
 
-/** SSH to every address of the host, with one identity and pinned host keys. */
+export interface SshResolverOptions extends SshPatience {
+  /**
+   * The text of a private key: OpenSSH's format or PEM; Ed25519, ECDSA or RSA. Without a key or an agent there is no
+   * connection; a password is never tried, and there is never a prompt.
+   */
+  readonly identity?: string | undefined;
+  /** Of an encrypted identity. */
+  readonly passphrase?: string | undefined;
+  readonly agent?: SshAgentOptions | undefined;
+  /** Fingerprints `SHA256:…`. Without one, or known hosts, there is no connection: nothing is trusted on first use. */
+  readonly hostKeys?: readonly string[] | undefined;
+  /**
+   * The text of known_hosts files, or what reads it, for each resolution anew. What it trusts is trusted beside the
+   * pins; what it revokes is trusted no more, pinned or not. Names are compared with the endpoint's host as written.
+   */
+  readonly knownHosts?: string | (() => Promise<string>) | undefined;
+  /** The host that this identity and these host keys are for; any where it is not given. */
+  readonly host?: string | undefined;
+  readonly priority?: number | undefined;
+  readonly lookup?: Lookup | undefined;
+  /** Where an agent of `"environment"` is looked for; default `Deno.env`. */
+  readonly environment?: ((name: string) => string | undefined) | undefined;
+}
+
+/** SSH to every address of the host, with keys of ours and known host keys. */
 export function sshResolver(options: SshResolverOptions): Resolver<SshConfig> {
   const no = (code: "not-applicable" | "unconfigured", message: string) =>
     ({ applies: false, error: new ConnectError(code, message) }) as const;
+  // Read once: a key that is encrypted takes its time.
+  let reading: ReturnType<typeof readIdentity> | undefined;
   return {
     name: options.host === undefined ? "ssh" : `ssh ${options.host}`,
     priority: options.priority ?? 0,
     protocol: sshProtocol,
     async resolve(endpoint, limits) {
       if (endpoint.scheme !== "ssh") return no("not-applicable", `not for ${endpoint.scheme} endpoints`);
-      const { identity, hostKeys = [] } = options;
-      if (options.host !== undefined && options.host !== endpoint.host) {
+      const { host, port, user, command, env = {} } = endpoint;
+      if (options.host !== undefined && options.host !== host) {
         return no("not-applicable", `configured for ${options.host} only`);
       }
-      if (hostKeys.length === 0) return no("unconfigured", `no host key is pinned for ${endpoint.host}`);
-      const badPin = hostKeys.find((pin) => !/^SHA256:[A-Za-z0-9+/]{43}$/.test(pin));
-      if (badPin !== undefined) {
-        return no("unconfigured", `${badPin} is not a fingerprint: SHA256:… is wanted`);
+      const trust = await readTrust(options, host, port);
+      if (!trust.ok) return no("unconfigured", trust.error);
+      if (options.identity === undefined && options.agent === undefined) {
+        return no("unconfigured", `no SSH identity is configured for ${host}`);
       }
-      if (identity === undefined) {
-        return no("unconfigured", `no SSH identity is configured for ${endpoint.host}`);
+      if (options.identity !== undefined) reading ??= readIdentity(options.identity, options.passphrase);
+      const identity = await reading;
+      if (identity?.ok === false) {
+        return no("unconfigured", `the SSH identity cannot be used: ${identity.error}`);
       }
-      const addresses = await addressesOf(endpoint.host, options.lookup ?? systemLookup, limits);
+      const agent = options.agent &&
+        readAgent(options.agent, options.environment ?? ((name) => Deno.env.get(name)));
+      if (agent?.ok === false) return no("unconfigured", `the SSH agent cannot be used: ${agent.error}`);
+      const addresses = await addressesOf(host, options.lookup ?? systemLookup, limits);
       if (!addresses.ok) return { applies: false, error: addresses.error };
-      const { port, user, command, env = {} } = endpoint;
+      const common = { ...options, identity: identity?.value, agent: agent?.value, trust: trust.value };
       const candidates = addresses.value.map((address) => ({
         target: `ssh ${user}@${hostPort(address, port)}`,
-        config: { address, port, user, command, env, identity, hostKeys, idleMs: options.idleMs },
+        config: patienceAnd(common, { address, port, user, command, env }),
+        notes: describe(common),
       }));
       return { applies: true, candidates };
     },
   };
+}
+
+function patienceAnd(
+  { identity, agent, trust, handshakeMs, authMs, idleMs, keepAliveMs, keepAliveCount }:
+    & Pick<SshConfig, "identity" | "agent" | "trust">
+    & SshPatience,
+  where: Pick<SshConfig, "address" | "port" | "user" | "command" | "env">,
+): SshConfig {
+  return { ...where, identity, agent, trust, handshakeMs, authMs, idleMs, keepAliveMs, keepAliveCount };
+}
+
+function describe({ identity, agent, trust }: Pick<SshConfig, "identity" | "agent" | "trust">): string[] {
+  const key = identity?.publicKey;
+  return [
+    ...(key === undefined ? [] : [`with the key ${sshFingerprint(key.blob)} (${key.algorithm})`]),
+    ...(agent === undefined ? [] : [`with ${agent.key ?? "any key"} of the agent at ${agent.socket}`]),
+    `host keys trusted: ${trust.trusted.join(", ")}`,
+  ];
 }
 
 export const sshProtocol: Protocol<SshConfig> = {
@@ -115,9 +181,11 @@ const HOST_KEY_FAMILIES: ReadonlyMap<string, readonly ServerHostKeyAlgorithm[]> 
 async function openSsh(config: SshConfig, signal: AbortSignal): Promise<SshFlow> {
   const target = hostPort(config.address, config.port);
   const shown: string[] = [];
-  const families = new Map(HOST_KEY_FAMILIES);
+  const families = orderedFamilies(config.trust);
+  // Asked before anybody is connected to: no key, no connection.
+  const agent = config.agent && await askAgent(config.agent);
   while (families.size > 0) {
-    const outcome = await openSession(config, [...families.values()].flat(), signal).catch((error) => {
+    const outcome = await openSession(config, agent, [...families.values()].flat(), signal).catch((error) => {
       // A server without a key of another family ends the handshake; what it has shown is what there is to say.
       if (shown.length > 0 && error instanceof ConnectError && error.code === "protocol") return undefined;
       throw error;
@@ -125,13 +193,33 @@ async function openSsh(config: SshConfig, signal: AbortSignal): Promise<SshFlow>
     if (outcome === undefined) break;
     if (!("wrongKey" in outcome)) return outcome;
     const { algorithm, fingerprint } = outcome.wrongKey;
+    if (config.trust.revoked.includes(fingerprint)) {
+      throw new ConnectError(
+        "host-key",
+        `the host key ${fingerprint} (${algorithm}) of ${target} is revoked`,
+      );
+    }
     shown.push(`${fingerprint} (${algorithm})`);
-    if (!families.delete(algorithm.startsWith("ecdsa") ? "ecdsa" : algorithm)) break;
+    if (!families.delete(familyOf(algorithm))) break;
   }
   throw new ConnectError(
     "host-key",
-    `the host key of ${target} is ${shown.join(" or ")}, pinned is ${config.hostKeys.join(" or ")}`,
+    `the host key of ${target} is ${shown.join(" or ")}, trusted is ${config.trust.trusted.join(" or ")}`,
   );
+}
+
+/** Families of which a key is known come first, as a server shows the key that the client likes best. */
+function orderedFamilies(trust: HostTrust): Map<string, readonly ServerHostKeyAlgorithm[]> {
+  const known = new Set(trust.algorithms.map(familyOf));
+  const families = [...HOST_KEY_FAMILIES];
+  return new Map([
+    ...families.filter(([family]) => known.has(family)),
+    ...families.filter(([family]) => !known.has(family)),
+  ]);
+}
+
+function familyOf(algorithm: string): string {
+  return algorithm.startsWith("ecdsa") ? "ecdsa" : algorithm;
 }
 
 interface WrongKey {
@@ -140,15 +228,12 @@ interface WrongKey {
 
 async function openSession(
   config: SshConfig,
+  agent: BaseAgent<ParsedKey> | undefined,
   serverHostKey: readonly ServerHostKeyAlgorithm[],
   signal: AbortSignal,
 ): Promise<SshFlow | WrongKey> {
-  const { Client, utils } = await loadSsh2();
-  const identity = utils.parseKey(config.identity);
-  if (identity instanceof Error || !identity.isPrivateKey()) {
-    const why = identity instanceof Error ? identity.message : "it is a public key";
-    throw new ConnectError("unconfigured", `the SSH identity cannot be used: ${why}`);
-  }
+  const { Client } = await loadSsh2();
+  const { identity, trust } = config;
   const description = `ssh ${config.user}@${hostPort(config.address, config.port)}`;
   const tcp = socketFlow(await openTcp(config, signal), { description, secure: false });
   const transport = new Transport(tcp);
@@ -156,31 +241,46 @@ async function openSession(
   const giveUp = () => transport.destroy();
   signal.addEventListener("abort", giveUp, { once: true });
   let wrong: WrongKey | undefined;
+  let late: ConnectError | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const phase = (what: string, milliseconds: number) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      late = new ConnectError("timeout", `${description}: no ${what} within ${milliseconds} ms`);
+      transport.destroy();
+    }, milliseconds);
+  };
   try {
     signal.throwIfAborted();
+    phase("key exchange", config.handshakeMs ?? DEFAULTS.handshakeMs);
+    client.once("handshake", () => phase("login", config.authMs ?? DEFAULTS.authMs));
     const ready = new Promise<void>((resolve, reject) => {
       client.once("ready", resolve);
       client.on("error", (error) => reject(clientError(error, description)));
       client.once("close", () => reject(transport.lost ?? new FlowError("reset", `${description}: closed`)));
     });
-    const login: PublicKeyAuthMethod = { type: "publickey", username: config.user, key: config.identity };
+    const { user: username, keepAliveMs = DEFAULTS.keepAliveMs } = config;
+    const logins: AnyAuthMethod[] = [];
+    if (identity !== undefined) logins.push({ type: "publickey", username, key: identity.key });
+    if (agent !== undefined) logins.push({ type: "agent", username, agent });
     const settings: ConnectConfig = {
       sock: transport,
-      username: config.user,
-      authHandler: [login],
+      username,
+      authHandler: logins,
       hostVerifier: (key: Uint8Array) => {
         const fingerprint = sshFingerprint(key);
-        const trusted = config.hostKeys.includes(fingerprint);
+        const trusted = trust.trusted.includes(fingerprint) && !trust.revoked.includes(fingerprint);
         if (!trusted) wrong = { wrongKey: { algorithm: algorithmOf(key) ?? "unknown", fingerprint } };
         return trusted;
       },
       algorithms: { serverHostKey: [...serverHostKey] },
-      readyTimeout: 0, // the attempt's own clock runs
-      keepaliveInterval: 15_000,
-      keepaliveCountMax: 4,
+      readyTimeout: 0, // the clocks here run
+      keepaliveInterval: keepAliveMs,
+      keepaliveCountMax: config.keepAliveCount ?? DEFAULTS.keepAliveCount,
     };
     client.connect(settings);
     await ready;
+    clearTimeout(timer);
     const channel = await new Promise<ClientChannel>((resolve, reject) => {
       client.once("close", () => reject(transport.lost ?? new FlowError("reset", `${description}: closed`)));
       client.exec(config.command, { env: { ...config.env } }, (error, opened) => {
@@ -193,9 +293,9 @@ async function openSession(
   } catch (error) {
     transport.destroy();
     if (wrong !== undefined) return wrong;
-    if (error instanceof FlowError) throw new ConnectError("protocol", error.message, { cause: error });
-    throw error;
+    throw late ?? error;
   } finally {
+    clearTimeout(timer);
     signal.removeEventListener("abort", giveUp);
   }
 }
@@ -208,6 +308,10 @@ function sessionFlow(
   tcp: Flow,
   idleMs: number | undefined,
 ): SshFlow {
+  client.on("error", (error: Error & { level?: string }) => {
+    const gone = error.level === "client-timeout";
+    transport.destroy(gone ? new FlowError("timeout", `${description}: the server does not answer`) : error);
+  });
   const stderr = boundedText();
   channel.stderr.on("data", (bytes: Uint8Array) => stderr.add(bytes));
   const exit = Promise.withResolvers<number | undefined>();
@@ -239,6 +343,10 @@ function clientError(error: Error & { level?: string }, description: string): Er
   switch (error.level) {
     case "client-authentication":
       return new ConnectError("auth", `${description} does not accept our key`, { cause: error });
+    case "agent":
+      return new ConnectError("unconfigured", `the SSH agent does not sign: ${error.message}`, {
+        cause: error,
+      });
     case "client-socket":
       return new ConnectError("protocol", error.message, { cause: error });
     default:

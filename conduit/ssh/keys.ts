@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 // @ts-types="@types/ssh2"
 import type * as Ssh2 from "ssh2";
 import type { Result } from "../flow.ts";
@@ -61,27 +61,21 @@ export function parsePublicKey(text: string): Result<SshPublicKey & { readonly c
   return { ok: true, value: { algorithm, blob, comment } };
 }
 
-/** The public half of an OpenSSH (or PEM) private key. The error is a sentence. */
-export async function publicKeyOf(privateKey: string): Promise<Result<SshPublicKey, string>> {
-  const { utils } = await loadSsh2();
-  const parsed = utils.parseKey(privateKey);
-  if (parsed instanceof Error) return { ok: false, error: parsed.message };
-  if (!parsed.isPrivateKey()) return { ok: false, error: "it is a public key" };
-  const blob = new Uint8Array(parsed.getPublicSSH());
-  return { ok: true, value: { algorithm: algorithmOf(blob) ?? parsed.type, blob } };
-}
-
 /**
  * A new Ed25519 key in OpenSSH's formats (PROTOCOL.key). ssh2's own generator now and then writes one that
  * nobody can read.
  */
 export function generateSshKey(comment: string): SshKeyPair {
   if (/[\r\n]/.test(comment)) throw new RangeError("a key's comment is one line");
-  const { d, x } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
-  if (d === undefined || x === undefined) throw new Error("the runtime made no Ed25519 key");
-  const seed = Buffer.from(d, "base64url");
-  const point = Buffer.from(x, "base64url");
-  const blob = Buffer.concat([sshString("ssh-ed25519"), sshString(point)]);
+  const key = generateKeyPairSync("ed25519").privateKey;
+  const blob = ed25519Parts(key).blob;
+  const publicKey = `${publicKeyText({ algorithm: "ssh-ed25519", blob })} ${comment}`.trimEnd();
+  return { privateKey: openSshKeyFile(key, comment), publicKey };
+}
+
+/** An Ed25519 key as a private key file of OpenSSH, unencrypted. */
+export function openSshKeyFile(key: KeyObject, comment: string): string {
+  const { seed, point, blob } = ed25519Parts(key);
   const check = randomBytes(4);
   const secret = Buffer.concat([
     check,
@@ -96,14 +90,20 @@ export function generateSshKey(comment: string): SshKeyPair {
     ...[sshString(blob), sshString(Buffer.concat([secret, padding]))],
   ]);
   const lines = file.toString("base64").match(/.{1,70}/g) ?? [];
-  const privateKey = [
+  return [
     "-----BEGIN OPENSSH PRIVATE KEY-----",
     ...lines,
     "-----END OPENSSH PRIVATE KEY-----",
     "",
-  ];
-  const publicKey = `${publicKeyText({ algorithm: "ssh-ed25519", blob })} ${comment}`.trimEnd();
-  return { privateKey: privateKey.join("\n"), publicKey };
+  ].join("\n");
+}
+
+function ed25519Parts(key: KeyObject): { seed: Buffer; point: Buffer; blob: Buffer } {
+  const { d, x } = key.export({ format: "jwk" });
+  if (d === undefined || x === undefined) throw new Error("the runtime gave no Ed25519 key");
+  const seed = Buffer.from(d, "base64url");
+  const point = Buffer.from(x, "base64url");
+  return { seed, point, blob: Buffer.concat([sshString("ssh-ed25519"), sshString(point)]) };
 }
 
 /** RFC 4251 §5: a length of four bytes, and that many. */
