@@ -36,14 +36,26 @@ export function httpOpener(client: HttpClient, url: string, options: HttpOpenerO
       if (error instanceof StoreError) return { ok: false, error };
       throw error;
     }
-    return { ok: true, value: exchange };
+    return { ok: true, value: flowOf(exchange) };
+  };
+}
+
+function flowOf(exchange: HttpExchange): StatelessFlow {
+  return {
+    stateless: true,
+    description: exchange.description,
+    peer: undefined,
+    secure: exchange.secure,
+    read: () => exchange.read(),
+    write: (bytes) => exchange.write(bytes),
+    end: () => exchange.end(),
+    close: () => exchange.close(),
+    diagnostics: () => "",
   };
 }
 
 /** One conversation. The address that the first answer came from is where the others are asked. */
-class HttpExchange implements StatelessFlow {
-  readonly stateless = true;
-  readonly peer = undefined;
+class HttpExchange {
   readonly description: string;
   readonly secure: boolean;
   readonly #client: HttpClient;
@@ -55,6 +67,7 @@ class HttpExchange implements StatelessFlow {
   #base: URL;
   #request: Outgoing | undefined;
   #answer: AsyncIterator<Uint8Array> | undefined;
+  #reading = false;
 
   constructor(
     client: HttpClient,
@@ -101,10 +114,15 @@ class HttpExchange implements StatelessFlow {
 
   async read(): Promise<Uint8Array | undefined> {
     if (this.#request !== undefined) await this.#send(this.#request);
-    for (;;) {
-      const item = await this.#answer?.next();
-      if (item === undefined || item.done === true) return undefined;
-      if (item.value.length > 0) return item.value;
+    this.#reading = true;
+    try {
+      for (;;) {
+        const item = await this.#answer?.next();
+        if (item === undefined || item.done === true) return undefined;
+        if (item.value.length > 0) return item.value;
+      }
+    } finally {
+      this.#reading = false;
     }
   }
 
@@ -128,14 +146,13 @@ class HttpExchange implements StatelessFlow {
   }
 
   close(): void {
-    this.#abort.abort();
-    this.#request?.streaming?.body.abandon();
-    this.#answer?.return?.()?.catch(() => {}); // It was given up: how it takes that is all the same.
+    const answer = this.#answer;
     this.#answer = undefined;
-  }
-
-  diagnostics(): string {
-    return "";
+    this.#request?.streaming?.body.abandon();
+    const abort = () => this.#abort.abort();
+    // An iteration that is not under way is ended as its owner wants it; one that waits is broken off.
+    if (this.#reading || answer?.return === undefined) abort();
+    else answer.return().then(abort, abort);
   }
 
   /** A new turn: what the last answer still holds is for nobody. */
@@ -193,7 +210,8 @@ class HttpExchange implements StatelessFlow {
       },
     });
     if (response.ok) return response.value;
-    throw this.#fault("unreachable", response.error.message, response.error);
+    const { code, message } = response.error;
+    throw this.#fault(code === "protocol" ? "protocol" : "unreachable", message, response.error);
   }
 
   /** Where a redirect led, the other requests go too (git: `http.followRedirects=initial`). */

@@ -278,8 +278,8 @@ async function killedAt(
         await repository.shallow.update(change);
       },
     },
-    async quarantine(quarantineOptions) {
-      const quarantine = await repository.quarantine(quarantineOptions);
+    async quarantine() {
+      const quarantine = await repository.quarantine();
       discard = quarantine.discard;
       return {
         ...quarantine,
