@@ -1,5 +1,6 @@
 import type { Result } from "../conduit/mod.ts";
 import type { StoreError } from "./error.ts";
+import type { PackReader } from "./pack/read_pack.ts";
 import type { PackedEntry, PackLimits, Pause } from "./pack/types.ts";
 
 export { StoreError } from "./error.ts";
@@ -90,6 +91,11 @@ export interface Repository extends ObjectReader {
    * @throws {StoreError} `corrupt`
    */
   storedEntry(oid: Oid): StoredEntry | undefined;
+  /**
+   * Readers of the packs known in which nothing was found wrong, for what copies many entries. A pack that a collection
+   * replaces stays readable until the next one.
+   */
+  packReaders?(): readonly PackReader<Oid>[];
   /** The packs found broken so far. */
   damage(): readonly PackDamage[];
   /**

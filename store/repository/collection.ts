@@ -108,6 +108,7 @@ class Collection {
 
   async #collect(report: Writable<CollectionReport>): Promise<void> {
     const { packed } = this.#heaps;
+    packed.closeRetired();
     // The loose ones before the packs: what somebody packs meanwhile is then seen in at least one of them.
     const loose = new OidSet();
     for await (const oid of this.#heaps.loose.list()) loose.addOid(oid);

@@ -5,7 +5,6 @@ import { hashObject } from "../object/hash.ts";
 import { oidFromBytes } from "../object/oid.ts";
 import { decodePackIndex } from "../pack/index_file.ts";
 import type { PackIndex } from "../pack/index_file.ts";
-import { indexPack } from "../pack/index_pack.ts";
 import { readPack } from "../pack/read_pack.ts";
 import type { PackReader } from "../pack/read_pack.ts";
 import type { Device, MappedFile } from "./device/device.ts";
@@ -31,6 +30,8 @@ export interface PackedHeap {
   faultOf(oid: Oid): StoreError | undefined;
   /** As `LooseHeap.freshen`, for the pack that has it. */
   freshen(oid: Oid): void;
+  /** Readers of the packs known in which nothing was found wrong. */
+  wholeReaders(): readonly PackReader<Oid>[];
   /** The packs known, those that are whole first. */
   packs(): readonly KnownPack[];
   damage(): readonly PackDamage[];
@@ -39,6 +40,8 @@ export interface PackedHeap {
   rescan(): Promise<void>;
   /** From now on these packs are not looked at, until the function it gives is called: their files are gone then. */
   forget(bases: ReadonlySet<string>): () => void;
+  /** Closes what went a while ago, and lets the disk have its room back. */
+  closeRetired(): void;
   close(): void;
 }
 
@@ -62,6 +65,8 @@ export function packedHeap(
   onDamage: (damage: PackDamage) => void = () => {},
 ): PackedHeap {
   let packs: Pack[] = [];
+  /** Gone from the folder, and still open for those who are at reading them. */
+  let retired: Pack[] = [];
   let scannedAs: string | undefined;
   let scanning: Promise<void> = Promise.resolve();
   const forgotten = new Set<string>();
@@ -99,12 +104,17 @@ export function packedHeap(
         pack.close();
         return false;
       });
-      for (const pack of packs) if (!after.includes(pack)) pack.close();
+      retire(packs.filter((pack) => !after.includes(pack)));
       packs = after.sort((a, b) => Number(a.fault !== undefined) - Number(b.fault !== undefined));
       scannedAs = stamp;
     } catch (error) {
       throw error instanceof StoreError ? error : ioError(`cannot look through ${folder}`, error);
     }
+  }
+
+  function retire(gone: readonly Pack[]): void {
+    retired.push(...gone);
+    while (retired.length > mostRetired) retired.shift()?.close();
   }
 
   function rescan(): Promise<void> {
@@ -160,6 +170,8 @@ export function packedHeap(
         device.touch(`${folder}/${pack.base}.pack`, now);
       });
     },
+    wholeReaders: () =>
+      packs.flatMap(({ reader, fault }) => reader === undefined || fault !== undefined ? [] : [reader]),
     packs: () =>
       packs.map((pack) => ({
         base: pack.base,
@@ -185,24 +197,29 @@ export function packedHeap(
     },
     forget(bases) {
       for (const base of bases) forgotten.add(base);
-      packs = packs.filter((pack) => {
-        if (!bases.has(pack.base)) return true;
-        pack.close();
-        return false;
-      });
+      retire(packs.filter(({ base }) => bases.has(base)));
+      packs = packs.filter(({ base }) => !bases.has(base));
       return () => {
         for (const base of bases) forgotten.delete(base);
         // What is there now under one of the names is to be found.
         scannedAs = undefined;
       };
     },
+    closeRetired() {
+      for (const pack of retired) pack.close();
+      retired = [];
+    },
     close() {
-      for (const pack of packs) pack.close();
+      for (const pack of [...packs, ...retired]) pack.close();
       packs = [];
+      retired = [];
       scannedAs = undefined;
     },
   };
 }
+
+/** Packs that are gone and still open, at most: a matter of disk room and open files. */
+const mostRetired = 64;
 
 interface Pack {
   readonly base: string;
@@ -349,6 +366,8 @@ function endsFault(file: MappedFile, index: PackIndex<Oid>): string | undefined 
 /** The index of a pack that is whole, kept in memory alone. */
 async function indexAnew(file: MappedFile, tools: StoreTools): Promise<PackIndex<Oid> | Error> {
   try {
+    // Seldom needed, and much to load.
+    const { indexPack } = await import("../pack/index_pack.ts");
     const { index } = await indexPack(chunksOf(file), {
       // It is ours: what is in it was within the bounds of its time.
       limits: {
@@ -413,7 +432,7 @@ function windowed(file: MappedFile): (offset: number, length: number) => Uint8Ar
 }
 
 const windowBytes = 65536;
-const keptWindows = 32;
+const keptWindows = 256;
 
 function folderStamp(device: Device, folder: string, now: number): string {
   const look = device.look(folder);

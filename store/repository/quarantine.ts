@@ -18,11 +18,9 @@ import type { LooseHeap } from "./loose_heap.ts";
 import { packStorage } from "./pack_storage.ts";
 import { packedHeap } from "./packed_heap.ts";
 import type { PackedHeap } from "./packed_heap.ts";
+import { quarantinePrefix } from "./sweep.ts";
 import type { Reliance } from "./reliance.ts";
 import type { StoreTools } from "./tools.ts";
-
-/** Quarantines are named as git names them, so that `git prune` knows them for litter. */
-export const quarantinePrefix = "tmp_objdir-incoming-";
 
 /** Packs of fewer objects are stored loose (git's `receive.unpackLimit`): else every push would leave a pack. */
 const unpackLimit = 100;

@@ -2,19 +2,16 @@ import { StoreError } from "../types.ts";
 import type { GitObject, Oid, PackDamage, Repository } from "../types.ts";
 import { textOf, utf8 } from "../object/bytes.ts";
 import { objectOid } from "../object/hash.ts";
-import { collect } from "./collection.ts";
 import { collectionDue } from "./collection_due.ts";
 import type { Device } from "./device/device.ts";
 import { createFile, ioError, makeFolders } from "./files.ts";
 import { looseHeap, refuseCollision } from "./loose_heap.ts";
 import { packedHeap } from "./packed_heap.ts";
-import { openQuarantine } from "./quarantine.ts";
 import type { Heaps } from "./quarantine.ts";
 import { isRefName } from "./ref_name.ts";
 import { openRefs } from "./refs.ts";
 import { newReliance } from "./reliance.ts";
 import { openShallow } from "./shallow.ts";
-import { sweep } from "./sweep.ts";
 import type { StoreTools } from "./tools.ts";
 
 export interface OpenOptions {
@@ -71,7 +68,8 @@ export async function openRepositoryOn(
   options: OpenOptions = {},
 ): Promise<Repository> {
   refuseUnknownFormat(device);
-  if (options.owner === true) await sweep(device);
+  // What a program that only reads does without is loaded when it is needed: it is most of what there is to load.
+  if (options.owner === true) await (await import("./sweep.ts")).sweep(device);
   const loose = looseHeap(device, "objects", tools);
   const packed = packedHeap(device, "objects/pack", tools, options.onDamage);
   const reliance = newReliance();
@@ -133,12 +131,13 @@ export async function openRepositoryOn(
       return oid;
     },
     sync: () => loose.sync(),
-    quarantine: () => openQuarantine(heaps),
+    quarantine: async () => (await import("./quarantine.ts")).openQuarantine(heaps),
+    packReaders: () => packed.wholeReaders(),
     damage: () => packed.damage(),
     async collect(collectOptions) {
       // One at a time: a second would find what the first is about to remove.
       while (collecting !== undefined) await collecting;
-      const turn = collect(heaps, roots, collectOptions);
+      const turn = import("./collection.ts").then(({ collect }) => collect(heaps, roots, collectOptions));
       collecting = turn.catch(() => {});
       try {
         return await turn;

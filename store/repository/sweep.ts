@@ -1,6 +1,8 @@
 import type { Device } from "./device/device.ts";
 import { ioError, removeTree } from "./files.ts";
-import { quarantinePrefix } from "./quarantine.ts";
+
+/** Quarantines are named as git names them, so that `git prune` knows them for litter. */
+export const quarantinePrefix = "tmp_objdir-incoming-";
 
 /** Removes what a killed run left half done. Only for the one who alone writes here. @throws {StoreError} `io` */
 export async function sweep(device: Device): Promise<void> {
