@@ -57,6 +57,8 @@ class Collection {
   /** What is kept beside it: young, or counted on by a writer. */
   readonly #resting: Marking;
   readonly #unreadable = new Set<Oid>();
+  /** Loose objects of which a pack that stays has a good copy. */
+  readonly #elsewhere = new OidSet();
   /** The packs that were there when it began, by name: what comes later is not looked at. */
   #before: ReadonlySet<string> = new Set();
   #shallow: ReadonlySet<Oid> = new Set();
@@ -222,12 +224,14 @@ class Collection {
   async #packNeeded(loose: OidSet, rolled: ReadonlySet<string>): Promise<MadePack | undefined> {
     for (;;) {
       const sources = this.#packs().filter(({ base }) => rolled.has(base));
+      const staying = this.#packs().filter(({ base }) => !rolled.has(base));
       const oids: Oid[] = [];
       for (const oid of this.#needed.oids()) {
         await this.#pause();
         const holders = sources.filter(({ index }) => index?.rankOf(oid) !== undefined);
         if ((holders.length === 0 && !loose.hasOid(oid)) || this.#unreadable.has(oid)) continue;
-        if (holders.some(({ damaged }) => damaged) && !await this.#readable(oid)) this.#missing([oid]);
+        if (holders.length === 0 && holdsWhole(staying, oid)) this.#elsewhere.addOid(oid);
+        else if (holders.some(({ damaged }) => damaged) && !await this.#readable(oid)) this.#missing([oid]);
         else oids.push(oid);
       }
       const made = await this.#make(oids);
@@ -338,7 +342,7 @@ class Collection {
     for (const oid of candidates) {
       await this.#pause();
       const garbage = this.#isGarbage(oid);
-      const copied = made.some(({ index }) => index.rankOf(oid) !== undefined);
+      const copied = this.#elsewhere.hasOid(oid) || made.some(({ index }) => index.rankOf(oid) !== undefined);
       if (!copied && !(garbage && !await this.#readable(oid))) continue;
       // Another program found it and counts on it: its note of that is the file's time, and goes with the file.
       if (garbage && this.#isYoung(loose.changed(oid))) this.#touched = true;
@@ -395,6 +399,13 @@ type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 function* idsOf({ index }: KnownPack): Iterable<Oid> {
   for (let rank = 0; rank < (index?.count ?? 0); rank++) if (index !== undefined) yield index.oidAt(rank);
+}
+
+function holdsWhole(packs: readonly KnownPack[], oid: Oid): boolean {
+  return packs.some((pack) => {
+    const rank = pack.index?.rankOf(oid);
+    return rank !== undefined && pack.readAt(rank) !== undefined;
+  });
 }
 
 /**

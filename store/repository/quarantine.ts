@@ -2,6 +2,7 @@ import type { Result } from "../../conduit/mod.ts";
 import { StoreError } from "../types.ts";
 import type { GitObject, Oid, PackLimits, PackSummary, Quarantine } from "../types.ts";
 import { fsckObject } from "../object/fsck.ts";
+import { type SpecialFiles, specialFiles } from "../object/fsck_special.ts";
 import { hashObject } from "../object/hash.ts";
 import { objectLinks } from "../object/links.ts";
 import { oidFromBytes, toHex } from "../object/oid.ts";
@@ -101,7 +102,8 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
       const temporary = `${folder}/pack/tmp_pack_${randomSuffix()}`;
       let name: string | undefined;
       try {
-        const pack = await writePack(heaps, temporary, chunks, limits);
+        const special = specialFiles();
+        const pack = await writePack(heaps, temporary, chunks, limits, special);
         if (pack.count > 0) {
           name = `pack-${toHex(pack.checksum)}`;
           await device.rename(temporary, `${folder}/pack/${name}.pack`);
@@ -110,6 +112,7 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
             sync: false,
           });
           await arrived.rescan();
+          await special.check(async (oid) => arrived.readKnown(oid) ?? await heaps.read(oid));
           const taken = await arrivedPack(name, pack, arrived, tools);
           await refuseCollisions(taken, arrived, heaps);
           packs.push(taken);
@@ -160,6 +163,7 @@ async function writePack(
   path: string,
   chunks: AsyncIterable<Uint8Array>,
   limits: PackLimits,
+  special: SpecialFiles,
 ): Promise<IndexedPack> {
   const file = await device.create(path, "fixed");
   try {
@@ -171,7 +175,7 @@ async function writePack(
       storage: packStorage(file),
       external: (oid) => read(oidFromBytes(oid)),
       onObject(object, oid) {
-        const fault = fsckObject(object);
+        const fault = fsckObject(object, special.note);
         if (fault !== undefined) {
           throw new StoreError("fsck", `${object.kind} ${oidFromBytes(oid)}: ${fault.id}: ${fault.message}`);
         }

@@ -320,6 +320,7 @@ realTest("told to stop, it stops at the next step and loses nothing", { needs: [
     if (!report.aborted) break;
   }
   ok(aborted > 10);
+  await collectAll(repository, { full: true });
   deepEqual(await counts(repository), { loose: 0, packs: 1 });
   await assertGitAccepts(repository.path);
   repository.close();
