@@ -37,6 +37,23 @@ export class OidSet {
     return this.#places[this.#find(bytes, at)] !== 0;
   }
 
+  /** How many were added before this one; -1 where it is not there. */
+  numberOf(bytes: Uint8Array, at = 0): number {
+    return (this.#places[this.#find(bytes, at)] as number) - 1;
+  }
+
+  numberOfOid(oid: Oid): number {
+    writeOid(oid, this.#one, 0);
+    return this.numberOf(this.#one);
+  }
+
+  oidAt(number: number): Oid {
+    if (number < 0 || number >= this.#size) {
+      throw new RangeError(`a set of ${this.#size} ids has no ${number}th`);
+    }
+    return oidFromBytes(this.#ids, number * 20);
+  }
+
   addOid(oid: Oid): boolean {
     writeOid(oid, this.#one, 0);
     return this.add(this.#one);

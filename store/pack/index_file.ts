@@ -80,6 +80,8 @@ export async function encodePackIndex(
 /** An index that was read: where a pack's objects lie. */
 export interface PackIndex<Id extends string = string> {
   readonly count: number;
+  /** The ids in their order, 20 bytes each. */
+  readonly ids: Uint8Array;
   /** Where the object starts in the pack. */
   find(oid: Id): number | undefined;
   /** The object's place in the order of ids, by which the others are asked. */
@@ -136,6 +138,7 @@ export function decodePackIndex<Id extends string = string>(bytes: Uint8Array): 
   };
   return {
     count,
+    ids: bytes.subarray(oidsAt, crcsAt),
     rankOf,
     find(oid) {
       const rank = rankOf(oid);

@@ -49,6 +49,10 @@ export interface Weight {
  */
 export interface PackReader<Id extends string = string> {
   readonly index: PackIndex<Id>;
+  /** Of the pack, its trailer included, in bytes. */
+  readonly size: number;
+  /** Bytes of the pack as they lie there; to be looked at before the next are asked for. */
+  readonly map: MapPack;
   /** The object; not compared with its id. @throws {StoreError} `corrupt` */
   read(rank: number): PackObject;
   /** The entry as it lies in the pack, compared with the CRC of the index. @throws {StoreError} `corrupt` */
@@ -75,6 +79,8 @@ export function readPack<Id extends string = string>(options: ReadPackOptions<Id
 
   return {
     index,
+    size,
+    map,
     read: (rank) => guarded(rank, () => readAt(index.offsetAt(rank))),
     entryAt: (rank) => guarded(rank, () => packedEntry(rank)),
     weigh: (rank) => guarded(rank, () => weighAt(index.offsetAt(rank))),

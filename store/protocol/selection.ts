@@ -26,7 +26,9 @@ export interface SelectionRequest {
 }
 
 export interface Selection {
-  /** The ids to send, each once: commits first, youngest first, then tags, then trees and blobs. */
+  /** The ids to send: commits first, youngest first, then tags, then trees and blobs. */
+  readonly chosen: OidSet;
+  /** The same as text. */
   readonly oids: readonly Oid[];
   /** Objects that the other side has and that lie near those to send: bases for deltas in a thin pack. */
   readonly known: OidSet;
@@ -80,7 +82,13 @@ export async function selectObjects(request: SelectionRequest): Promise<Selectio
   // What is wanted by its own id is sent, whatever the filter says.
   for (const root of roots) if (!known.hasOid(root)) await walk.from(root);
   await walk.chooseBySize();
-  return { oids: [...chosen.oids()], known };
+  return {
+    chosen,
+    known,
+    get oids() {
+      return [...chosen.oids()];
+    },
+  };
 }
 
 /** The commits that the tips reach and the others do not, youngest first. @throws {StoreError} `missing` */

@@ -1,12 +1,12 @@
 /** The server's side of a fetch: protocol v0, v1 and v2, over a standing flow or one request at a time (HTTP). */
 import type { Flow, Result } from "../../conduit/mod.ts";
 import type { NewSha1 } from "../object/hash.ts";
-import type { PackSource } from "../pack/write_pack.ts";
 import type { ObjectReader, Oid, PackSummary, Pause, Refs } from "../types.ts";
 import { StoreError } from "../types.ts";
 import type { Zlib } from "../zlib/zlib.ts";
 import type { ProtocolVersion } from "./advertisement.ts";
 import { Channel, type ChannelBounds, DEFAULT_BOUNDS } from "./channel.ts";
+import type { StreamSource } from "./upload/pack_stream.ts";
 import { UploadSession } from "./upload/session.ts";
 import { serveVersion0 } from "./upload/version0.ts";
 import { serveVersion2 } from "./upload/version2.ts";
@@ -15,7 +15,7 @@ import type { UploadLimits } from "./upload_request.ts";
 export type { UploadLimits } from "./upload_request.ts";
 
 /** What is served. */
-export interface UploadSource extends ObjectReader, PackSource<Oid> {
+export interface UploadSource extends ObjectReader, StreamSource {
   readonly refs: Refs;
   /** Commits whose parents are not there. */
   readonly shallow?: { list(): Promise<ReadonlySet<Oid>> };

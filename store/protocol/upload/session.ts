@@ -1,6 +1,5 @@
 /** What both conversations share: refs that may be seen, what may be wanted, when enough is common, the pack. */
 import { utf8 } from "../../object/bytes.ts";
-import { writePack } from "../../pack/write_pack.ts";
 import type { Oid, PackSummary, Pause } from "../../types.ts";
 import { StoreError } from "../../types.ts";
 import { type AdvertisedRef, oneLine } from "../advertisement.ts";
@@ -14,6 +13,7 @@ import type { PackTools, UploadPackOptions, UploadSource } from "../upload_pack.
 import type { DepthRequest, UploadLimits } from "../upload_request.ts";
 import { asksForDepth, type Boundary, boundaryFor, ownBoundary } from "./depth.ts";
 import type { Filter } from "./filter.ts";
+import { packStream } from "./pack_stream.ts";
 import { reachableObjects } from "./reachable.ts";
 import { storedObjects } from "./stored_objects.ts";
 
@@ -165,7 +165,7 @@ export class UploadSession {
       for (const parent of (await this.graph.require(oid)).parents) wants.add(parent);
     }
     const graph = this.graph.cutAt([...request.shallow, ...request.boundary.shallow]);
-    const { oids } = await selectObjects({
+    const { chosen, known } = await selectObjects({
       reader: repository,
       zlib,
       graph,
@@ -176,14 +176,19 @@ export class UploadSession {
       pause,
     });
     if (request.progress) {
-      await channel.write(encodeBand(2, utf8(`Sending ${oids.length} objects.\n`), room));
+      await channel.write(encodeBand(2, utf8(`Sending ${chosen.size} objects.\n`), room));
     }
+    // What a partial clone has of a tree that it has is not known: it gets no delta on that.
+    const hasBase = request.thin && request.filter === undefined
+      ? (oid: Oid) => known.hasOid(oid)
+      : undefined;
     let bytes = 0;
     for await (
-      const chunk of writePack<Oid>(oids, repository, {
+      const chunk of packStream(chosen, repository, {
         zlib,
         newSha1,
         offsetDeltas: request.offsetDeltas,
+        hasBase,
         pause,
       })
     ) {
@@ -191,7 +196,7 @@ export class UploadSession {
       await channel.write(banded ? encodeBand(1, chunk, room) : chunk);
     }
     if (banded) await channel.write(FLUSH);
-    this.sent = { objects: oids.length, bytes };
+    this.sent = { objects: chosen.size, bytes };
   }
 
   /** Tells the client of a fault as far as that can still be done. */
