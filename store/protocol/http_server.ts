@@ -178,21 +178,16 @@ function refused<Who>(
   service: GitService,
   { admit }: GitHttpOptions<Who>,
 ): Response | undefined {
-  if (
-    verdict.kind === "unauthorized" ||
-    (verdict.kind === "anonymous" && service === "git-receive-pack" && admit)
-  ) {
-    const realm = verdict.kind === "unauthorized" ? verdict.realm ?? "git" : "git";
-    return said(401, "a name and password are needed", {
-      "www-authenticate": `Basic realm="${realm.replace(/[^\x20-\x7e]|["\\]/g, "")}", charset="UTF-8"`,
-    });
+  if (verdict.kind === "unauthorized") return askForName(verdict.realm);
+  if (verdict.kind === "anonymous" && service === "git-receive-pack" && admit !== undefined) {
+    return askForName();
   }
   if (verdict.kind === "forbidden") return said(403, verdict.reason);
   if (service === "git-receive-pack" && admit === undefined) return said(403, "nothing can be pushed here");
   return undefined;
 }
 
-/** To nobody known nothing is served that holds secrets. Which file it is, is for the log. */
+/** Nobody unknown is served what holds secrets. Which file it is, is for the log. */
 async function closed<Who>(
   verdict: HttpVerdict<Who>,
   { repository, visible, report }: GitHttpOptions<Who>,
@@ -201,7 +196,13 @@ async function closed<Who>(
   const may = await mayServeOpenly(repository, { visible });
   if (may.ok) return undefined;
   report?.({ service: "git-upload-pack", who: undefined, results: new Map(), failure: may.error });
-  return said(403, "not served without authentication");
+  return askForName();
+}
+
+function askForName(realm = "git"): Response {
+  return said(401, "a name and password are needed", {
+    "www-authenticate": `Basic realm="${realm.replace(/[^\x20-\x7e]|["\\]/g, "")}", charset="UTF-8"`,
+  });
 }
 
 const refuseAll: AdmitPush = ({ moves }) =>

@@ -13,7 +13,7 @@ import { decodeBand, terminalText } from "./side_band.ts";
 import type { PackTools } from "./upload_pack.ts";
 
 /** What is pushed from: objects, and which of its commits have parents that were left behind. */
-export type PushSource = ObjectReader & PackSource & {
+export type PushSource = ObjectReader & PackSource<Oid> & {
   readonly shallow?: Pick<ShallowCommits, "list"> | undefined;
 };
 
@@ -194,18 +194,23 @@ async function sendPack(
   tools: PackTools,
 ): Promise<StoreError | undefined> {
   let broken: StoreError | undefined;
+  const put = async (chunk: Uint8Array) => {
+    try {
+      await channel.write(chunk);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      broken = error;
+    }
+  };
   if (pack !== undefined) {
     for await (const chunk of pushedPack(pack, tools)) {
-      try {
-        await channel.write(chunk);
-      } catch (error) {
-        if (!(error instanceof StoreError)) throw error;
-        broken = error;
-        break;
-      }
+      await put(chunk);
+      if (broken !== undefined) break;
     }
   }
-  await channel.leave(new Uint8Array());
+  // Over HTTP the next read ends the request.
+  if (channel.stateless) await channel.flush();
+  else await channel.leave(new Uint8Array());
   return broken;
 }
 

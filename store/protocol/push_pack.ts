@@ -6,7 +6,7 @@ import { selectObjects } from "./selection.ts";
 import type { PackTools } from "./upload_pack.ts";
 
 export interface PackToPush {
-  readonly repository: ObjectReader & PackSource;
+  readonly repository: ObjectReader & PackSource<Oid>;
   readonly wants: readonly Oid[];
   /** What the server has, with all that it reaches. */
   readonly common: ReadonlySet<Oid>;

@@ -230,7 +230,10 @@ class ReceiveSession {
         );
         if (!received.ok) return this.#unpackFailed(commands, received.error);
         await this.#voice.unpacked(received.value);
-        const connected = await checkConnectivity(quarantine, tips, (oid) => repository.has(oid));
+        const shallow = await repository.shallow.list();
+        const connected = await checkConnectivity(quarantine, tips, (oid) => repository.has(oid), {
+          shallow,
+        });
         if (!connected.ok) {
           if (!await this.#newBoundary(request, quarantine)) {
             return this.#unpackFailed(commands, connected.error);
