@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { generateSshKey, publicKeyOf, type SshKeyPair } from "../conduit/mod.ts";
 import { generateTsigKey, nameFrom, printKeyFile } from "../dns/mod.ts";
+import { type Signer, signerFrom } from "../store/mod.ts";
 import { CliError, sentence } from "./errors.ts";
 
 export interface DataDir {
@@ -13,6 +14,7 @@ export interface DataDir {
   readonly adminKey: string;
   readonly authorizedKeys: string;
   readonly knownHosts: string;
+  readonly allowedSigners: string;
   readonly ca: string;
 }
 
@@ -27,6 +29,7 @@ export function dataDirAt(root: string): DataDir {
     adminKey: join(keys, "admin.key"),
     authorizedKeys: join(keys, "authorized_keys"),
     knownHosts: join(keys, "known_hosts"),
+    allowedSigners: join(keys, "allowed_signers"),
     ca: join(root, "ca"),
   };
 }
@@ -85,6 +88,19 @@ export function hostKey(dir: DataDir): SshKeyPair {
   writePrivate(`${path}.pub`, `${pair.publicKey}\n`);
   writePrivate(path, pair.privateKey);
   return pair;
+}
+
+/** The key that signs the server's commits, made on the first start. */
+export function signingKey(dir: DataDir): Signer {
+  const path = join(dir.keys, "signing_ed25519");
+  if (!exists(path)) {
+    const pair = generateSshKey("bailiwick");
+    writePrivate(`${path}.pub`, `${pair.publicKey}\n`);
+    writePrivate(path, pair.privateKey);
+  }
+  const signer = signerFrom(Deno.readTextFileSync(path));
+  if (!signer.ok) throw new CliError(`${path} cannot be used: ${signer.error}`);
+  return signer.value;
 }
 
 /** A file for its owner alone, whole or not at all, on disk when this returns. */

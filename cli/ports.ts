@@ -8,11 +8,13 @@ import type { ServeSettings } from "./settings.ts";
  *
  * @throws {CliError} naming the address
  */
-export function probeAddresses({ dns, ssh, web }: Pick<ServeSettings, "dns" | "ssh" | "web">): void {
+export function probeAddresses(
+  { dns, ssh, web, git }: Pick<ServeSettings, "dns" | "ssh" | "web" | "git">,
+): void {
   for (const address of dns) {
     probe(address, ({ host, port }) => Deno.listenDatagram({ transport: "udp", hostname: host, port }));
   }
-  for (const address of [...dns, ssh, web]) {
+  for (const address of [...dns, ssh, web, git.daemon, git.http]) {
     if (address !== "off") probe(address, ({ host, port }) => Deno.listen({ hostname: host, port }));
   }
 }

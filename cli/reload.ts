@@ -40,7 +40,7 @@ export function liveSettings(settings: ServeSettings): LiveSettings {
 
 /** The settings that differ and are fixed for the life of a server. */
 function changedFixed(running: ServeSettings, next: ServeSettings): string[] {
-  const fixed = ["data", "zones", "dns", "ssh", "web", "workers", "remote"] as const;
+  const fixed = ["data", "zones", "dns", "ssh", "web", "workers", "remote", "repository", "git"] as const;
   const names: string[] = fixed.filter((name) =>
     JSON.stringify(running[name]) !== JSON.stringify(next[name])
   );

@@ -22,6 +22,7 @@ import {
   type PublishedZone,
   putDatabaseAside,
 } from "../primary/mod.ts";
+import { StoreError } from "../store/mod.ts";
 import { formatHostPort } from "./address.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { type DataDir, dataDirAt, makeFolders, makeKeys, writePrivate } from "./data_dir.ts";
@@ -33,13 +34,18 @@ import { probeAddresses } from "./ports.ts";
 import { type LiveSettings, liveSettings, reloader } from "./reload.ts";
 import { startProvisioner } from "./serve_acme.ts";
 import { serveDns } from "./serve_dns.ts";
-import { type GitServer, serveGit } from "./serve_git.ts";
-import { followRemote } from "./serve_remote.ts";
+import { collectionsOf, startCollector } from "./serve_collection.ts";
+import { type GitServer, type Pushes, serveGit } from "./serve_git.ts";
+import { serveDaemon } from "./serve_git_daemon.ts";
+import { serveGitHttp } from "./serve_git_http.ts";
+import { followRemote, openUpstream, type Upstream } from "./serve_remote.ts";
+import { signingOf } from "./serve_signing.ts";
 import { serveWeb } from "./serve_web.ts";
 import { completeEmbedded, modeOf, openZones, refuseFaultyBundle } from "./serve_zones.ts";
 import { note, NOTES, type RunningNote } from "./server_notes.ts";
 import { type ServeFlags, type ServeSettings, serveSettings } from "./settings.ts";
 import { watchTsigKeys } from "./tsig_keys.ts";
+import { waitFor } from "./wait.ts";
 import { VERSION } from "./version.ts";
 
 const log = logOf("serve");
@@ -98,7 +104,15 @@ async function start(
   let live = takeOver(liveSettings(settings));
   const keys = watchTsigKeys(dir, () => live.keys);
 
-  const repository = await openZones(settings, dir);
+  const signing = signingOf(dir, settings.repository);
+  let noteDamage = () => {};
+  const repository = await openZones(settings, dir, {
+    sign: signing.sign,
+    onDamage: ({ pack, reason }) => {
+      log.error(`${pack} is damaged: ${reason}; what is whole in it is still read`);
+      noteDamage();
+    },
+  });
   undo.push(() => repository.close());
   const state = openState({
     path: dir.state,
@@ -108,25 +122,33 @@ async function start(
   undo.push(() => state.close());
   if (settings.bundle !== undefined) await completeEmbedded(dir, state);
   const notes = state.collection(NOTES);
+  noteDamage = () => note(notes, "damage", repository.damage());
+  noteDamage();
+  const { graceMs } = settings.repository;
+  const collections = collectionsOf({ repository, state, graceMs, now: Date.now });
+  const upstream = settings.remote && openUpstream(settings.remote, repository, collections);
+  undo.push(() => upstream?.close());
 
   const mode = modeOf(settings);
   const board = createImageBoard();
   const served = new Map<Name, Zone>();
   let provisioner: Provisioner | undefined;
-  const primary = await openPrimary({
-    repository,
-    state,
-    publish: (changed) => publishChanged(served, board, changed),
-    judge: certificateJudge(() => live.provisioners, () => provisioner),
-    clock: Date.now,
-    log: logOf("primary"),
-    mode,
-  });
+  const primary = await openHealed(upstream, () =>
+    openPrimary({
+      repository,
+      state,
+      publish: (changed) => publishChanged(served, board, changed),
+      judge: certificateJudge(() => live.provisioners, () => provisioner),
+      clock: Date.now,
+      log: logOf("primary"),
+      mode,
+      signing,
+    }));
   undo.push(() => primary.close());
   if (settings.bundle !== undefined) refuseFaultyBundle(settings.bundle, primary);
 
-  if (settings.remote !== undefined) {
-    const follower = followRemote(settings.remote, repository, primary, notes);
+  if (settings.remote !== undefined && upstream !== undefined) {
+    const follower = followRemote(settings.remote, upstream, primary, notes, noteDamage);
     undo.push(() => follower.stop());
     const first = follower.start();
     // With a local copy there is something to serve at once; without one the first pull decides what.
@@ -148,19 +170,20 @@ async function start(
       primary.update({ zone, prerequisites, operations, key: key.name }),
   });
   undo.push(() => dns.stop());
-  const git = settings.ssh === "off" ? undefined : await serveGit(
-    settings.ssh,
-    dir,
-    repository,
-    {
-      admit: (pusher) => (proposal) => primary.admitPush(proposal, pusher.who),
-      readOnly: mode.kind === "read-only" ? mode.reason : undefined,
-    },
-  );
+  const pushes: Pushes = {
+    admit: (pusher) => (proposal) => primary.admitPush(proposal, pusher.who),
+    readOnly: mode.kind === "read-only" ? mode.reason : undefined,
+  };
+  const git = settings.ssh === "off" ? undefined : await serveGit(settings.ssh, dir, repository, pushes);
   if (git !== undefined) {
     undo.push(() => git.stop());
     writeKnownHosts(dir, git);
   }
+  const { daemon, http, passwordFile } = settings.git;
+  const gitDaemon = daemon === "off" ? undefined : await serveDaemon(daemon, repository);
+  undo.push(() => gitDaemon?.stop());
+  const gitHttp = http === "off" ? undefined : await serveGitHttp(http, passwordFile, repository, pushes);
+  undo.push(() => gitHttp?.stop());
   const web = settings.web === "off"
     ? undefined
     : serveWeb(settings.web, { version: `bailiwick ${VERSION}`, zones: () => shown(primary) });
@@ -185,10 +208,16 @@ async function start(
     dns: dns.addresses.map(formatHostPort),
     ssh: git === undefined ? "off" : formatHostPort(git.address),
     web: web === undefined ? "off" : `http://${formatHostPort(web.address)}`,
+    gitDaemon: gitDaemon?.url,
+    gitHttp: gitHttp?.url,
   };
   note(notes, "running", running);
   const { dns: addresses, ssh, web: page } = running;
   console.log(`ready dns=${addresses.join(",")} ssh=${ssh} web=${page} zones=${primary.zones().length}`);
+  if (mode.kind !== "read-only") {
+    const collector = startCollector({ collections, notes, primary, now: Date.now, wait: waitFor });
+    undo.push(() => collector.stop());
+  }
   return (next) => {
     live = takeOver(next);
     startLog(next.logLevel);
@@ -213,6 +242,22 @@ function readConfig(path: string | undefined): Config {
     throw new CliError(`--config: ${file} cannot be read: ${sentence(error)}`);
   }
   return parseConfig(text, path);
+}
+
+/** A repository that cannot be read is fetched again, where there is somewhere to fetch it from. @throws {CliError} */
+async function openHealed(upstream: Upstream | undefined, open: () => Promise<Primary>): Promise<Primary> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    if (upstream === undefined) throw new CliError(error.message);
+    log.error(`the repository cannot be read: ${error.message}`);
+    const healed = await upstream.heal();
+    if (!healed.ok) {
+      throw new CliError(`${error.message}; and it cannot be fetched again: ${healed.error.message}`);
+    }
+    return await open();
+  }
 }
 
 /** The primary publishes what changed; the board takes the whole set. */

@@ -43,7 +43,7 @@ export interface GitServer {
   stop(): Promise<void>;
 }
 
-const REPOSITORY_NAME = "zones.git";
+export const REPOSITORY_NAME = "zones.git";
 const log = logOf("git");
 
 /** @throws {CliError} naming an address that cannot be listened on */

@@ -8,7 +8,15 @@ import {
   seedRepository,
   type State,
 } from "../primary/mod.ts";
-import { bundleRepository, initRepository, openBundle, type Repository, StoreError } from "../store/mod.ts";
+import {
+  bundleRepository,
+  initRepository,
+  openBundle,
+  type PackDamage,
+  type Repository,
+  type SignPayload,
+  StoreError,
+} from "../store/mod.ts";
 import { type DataDir, exists } from "./data_dir.ts";
 import { CliError, sentence } from "./errors.ts";
 import { logOf } from "./log.ts";
@@ -17,8 +25,17 @@ import type { ServeSettings } from "./settings.ts";
 const log = logOf("serve");
 
 /** @throws {CliError} after every fault of the zones was listed */
-export function openZones(settings: ServeSettings, dir: DataDir): Promise<Repository> {
-  return settings.bundle === undefined ? openEmbedded(settings, dir) : openFromBundle(settings.bundle, dir);
+export function openZones(settings: ServeSettings, dir: DataDir, options: ZonesOptions): Promise<Repository> {
+  return settings.bundle === undefined
+    ? openEmbedded(settings, dir, options)
+    : openFromBundle(settings.bundle, dir);
+}
+
+export interface ZonesOptions {
+  /** Signs the first commit. */
+  readonly sign: SignPayload;
+  /** Told once of each pack that is found broken. */
+  readonly onDamage: (damage: PackDamage) => void;
 }
 
 export function modeOf(settings: ServeSettings): PrimaryMode {
@@ -33,16 +50,20 @@ export function bundleReason(path: string): string {
   return `zones are served from the bundle ${path}, which is read-only; make a new bundle`;
 }
 
-async function openEmbedded(settings: ServeSettings, dir: DataDir): Promise<Repository> {
+async function openEmbedded(
+  settings: ServeSettings,
+  dir: DataDir,
+  { sign, onDamage }: ZonesOptions,
+): Promise<Repository> {
   // Also where the folder is there: a start that was killed while it made the repository is taken up again.
-  const repository = await initRepository(dir.repository, { head: "refs/heads/main", owner: true });
+  const repository = await initRepository(dir.repository, { head: "refs/heads/main", owner: true, onDamage });
   if (settings.remote !== undefined) return repository;
   if (await repository.refs.get("refs/heads/main") !== undefined) {
     const named = settings.zonesNamed ? "--zones is ignored" : `the folder ${settings.zones} is not read`;
     log.info(`serving what ${dir.repository} holds; ${named}`);
     return repository;
   }
-  const seeded = await seedRepository({ repository, folder: settings.zones, clock: Date.now }).catch(
+  const seeded = await seedRepository({ repository, folder: settings.zones, clock: Date.now, sign }).catch(
     (error) => {
       if (
         error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||

@@ -3,6 +3,7 @@ import { type HostPort, parseHostPort, parseHostPortOrOff } from "./address.ts";
 import type { Config } from "./config.ts";
 import { CliError } from "./errors.ts";
 import type { LogLevel } from "./log.ts";
+import { type RemoteSettings, remoteSettings } from "./remote_settings.ts";
 
 export interface ServeFlags {
   readonly config?: string;
@@ -29,6 +30,8 @@ export interface ServeSettings {
   readonly logLevel: LogLevel;
   readonly acme: AcmeSettings;
   readonly remote: RemoteSettings | undefined;
+  readonly repository: RepositorySettings;
+  readonly git: GitSettings;
   readonly keys: ReadonlyMap<string, { readonly algorithm: string; readonly secret: string }>;
 }
 
@@ -43,12 +46,22 @@ export type AcmeSettings =
     readonly provisioners: readonly string[];
   };
 
-export interface RemoteSettings {
-  readonly url: string;
-  readonly branch: string;
-  readonly identity: string;
-  readonly hostKey: string;
-  readonly pollMs: number;
+/** What concerns the repository, wherever its zones come from. */
+export interface RepositorySettings {
+  /** How long objects that nothing refers to stay, in milliseconds. */
+  readonly graceMs: number;
+  /** Whether commits of `main` must be signed. */
+  readonly requireSigned: boolean;
+  /** Who may sign; default: a file in the data folder. */
+  readonly allowedSigners: string | undefined;
+}
+
+/** Serving the repository otherwise than by SSH. */
+export interface GitSettings {
+  readonly daemon: HostPort | "off";
+  readonly http: HostPort | "off";
+  /** `NAME:PASSWORD` a line; without it HTTP serves fetches to everybody. */
+  readonly passwordFile: string | undefined;
 }
 
 const LETS_ENCRYPT = new Map([
@@ -92,6 +105,8 @@ export function serveSettings(
     logLevel: config.log?.level ?? "info",
     acme: acmeSettings(flags.acme ?? config.acme?.authority ?? "local", config.acme ?? {}, context.path),
     remote,
+    repository: repositorySettings(config.repository ?? {}, context.path),
+    git: gitSettings(config.git ?? {}, context.path),
     keys: new Map(Object.entries(config.keys ?? {})),
   };
 }
@@ -128,32 +143,39 @@ function acmeSettings(
   return { kind: "directory", url, contact: config.contact ?? [], roots, provisioners };
 }
 
-function remoteSettings(
+function repositorySettings(
   config: NonNullable<Config["repository"]>,
   path: (text: string) => string,
-): RemoteSettings | undefined {
-  if (config.remote === undefined) {
-    const stray = Object.keys(config)[0];
-    if (stray !== undefined) throw new CliError(`repository.${stray} is set without repository.remote`);
-    return undefined;
-  }
-  if (!config.remote.startsWith("ssh://")) {
+): RepositorySettings {
+  const graceMs = config.grace ?? DEFAULT_GRACE_MS;
+  if (graceMs < LEAST_GRACE_MS) {
     throw new CliError(
-      `repository.remote: "${config.remote}" is not an ssh:// URL (this version follows SSH remotes)`,
+      "repository.grace: at least 1h, which is what protects a change that is being written",
     );
   }
-  if (config.identity === undefined) {
-    throw new CliError("repository.identity is missing: the private key to log in with");
-  }
-  const hostKey = config["host-key"];
-  if (hostKey === undefined || !/^SHA256:[A-Za-z0-9+/]{43}$/.test(hostKey)) {
-    throw new CliError('repository.host-key is missing or not of the form "SHA256:…": no pin, no connection');
+  const signers = config["allowed-signers"];
+  if (signers !== undefined && config["require-signed"] !== true) {
+    throw new CliError("repository.allowed-signers is set without repository.require-signed = true");
   }
   return {
-    url: config.remote,
-    branch: config.branch ?? "main",
-    identity: path(config.identity),
-    hostKey,
-    pollMs: config.poll ?? 30_000,
+    graceMs,
+    requireSigned: config["require-signed"] ?? false,
+    allowedSigners: signers === undefined ? undefined : path(signers),
+  };
+}
+
+const DEFAULT_GRACE_MS = 14 * 86_400_000;
+const LEAST_GRACE_MS = 3_600_000;
+
+function gitSettings(config: NonNullable<Config["git"]>, path: (text: string) => string): GitSettings {
+  const passwordFile = config["password-file"];
+  const http = parseHostPortOrOff(config.http ?? "off", "git.http");
+  if (passwordFile !== undefined && http === "off") {
+    throw new CliError("git.password-file is set without git.http");
+  }
+  return {
+    daemon: parseHostPortOrOff(config.daemon ?? "off", "git.daemon"),
+    http,
+    passwordFile: passwordFile === undefined ? undefined : path(passwordFile),
   };
 }

@@ -28,6 +28,7 @@ export type { OwnerChange } from "./layers/contents.ts";
 export { COMMIT_STEPS, type CommitStep, completePending } from "./transaction/commit.ts";
 export { machineFolder, machinePath } from "./layout/machine_files.ts";
 export { isDynamicName } from "./transaction/plan_update.ts";
+export type { Deepen, ZoneHistory } from "./history/zone_history.ts";
 export { readState, type StateReader } from "./state/read_state.ts";
 export { readTroubles, type ZoneTrouble } from "./state/troubles.ts";
 export { readMachineOwners } from "./transaction/machine_layer.ts";

@@ -23,6 +23,7 @@ import {
   type RefMove,
   StoreError,
 } from "../store/mod.ts";
+import { findInFiles } from "./history/zone_history.ts";
 import type { SniffCache } from "./gate/zone_set.ts";
 import type { RefusedCommits } from "./signing/signing.ts";
 import { faultLine, isForbiddenRef, pushSummary } from "./push_words.ts";
@@ -99,6 +100,14 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     journal: (zone, from) => {
       const found = served.zones.get(zone);
       return found === undefined ? undefined : state.journal(zone, from, found.serial);
+    },
+    historyOf: async (zone, serial, deepen = () => Promise.resolve(false)) => {
+      const found = served.zones.get(zone);
+      if (found?.good === undefined) return undefined;
+      const deltas = state.journal(zone, serial, found.serial);
+      if (deltas !== undefined) return { kind: "journal", deltas };
+      const commit = found.good.heldAt ?? served.main;
+      return commit === undefined ? undefined : await findInFiles(repository, found, commit, serial, deepen);
     },
     admitPush: (proposal, pusher) => inTurn(() => guardedPush(proposal, pusher)),
     update: (request) => inTurn(() => guardedUpdate(request)),

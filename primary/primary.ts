@@ -1,6 +1,7 @@
 import type { Result } from "../conduit/mod.ts";
 import type { Fault, Name, Prerequisite, TsigKey, UpdateOperation, Zone, ZoneView } from "../dns/mod.ts";
 import type { Oid, Person, PushProposal, PushReply, Repository } from "../store/mod.ts";
+import type { Deepen, ZoneHistory } from "./history/zone_history.ts";
 import type { OwnerChange } from "./layers/contents.ts";
 import type { HeldBack } from "./layers/merge.ts";
 import type { Signing } from "./signing/signing.ts";
@@ -19,6 +20,13 @@ export interface Primary {
   keys(): readonly TsigKey[];
   /** The exact differences from a serial to the one served, oldest first; `undefined` where they are not known. */
   journal(zone: Name, fromSerial: number): JournalDelta[] | undefined;
+  /**
+   * What a zone was under an earlier serial: from the journal, or else from the history of its file in git; `undefined`
+   * where neither knows it for certain.
+   *
+   * @param deepen asked where that history was cut when it was fetched; without it, it ends there
+   */
+  historyOf(zone: Name, serial: number, deepen?: Deepen): Promise<ZoneHistory | undefined>;
 
   /** Judges a push and makes it happen, or says every fault and changes nothing. Never throws. */
   admitPush(proposal: PushProposal, pusher: string): Promise<PushReply>;

@@ -64,13 +64,107 @@ Deno.test("bad addresses and workers are named with their flag", () => {
   throws(() => settings({ acme: "http://a.test" }), fault(/^--acme: "http:\/\/a\.test"/));
 });
 
-Deno.test("a remote without a pinned host key is refused", () => {
-  const remote = '[repository]\nremote = "ssh://git@git.example.test/zones.git"\nidentity = "id"\n';
-  throws(() => settings({}, remote), fault(/host-key/));
+const PIN = `SHA256:${"A".repeat(43)}`;
+
+function remote(url: string, ...lines: string[]) {
+  return settings({}, [`[repository]`, `remote = "${url}"`, ...lines].join("\n")).remote;
+}
+
+Deno.test("an SSH remote is followed with a key or an agent, and with a pinned host key or not at all", () => {
+  const ssh = (...lines: string[]) => remote("ssh://git@git.example.test/zones.git", ...lines);
+  throws(() => ssh('identity = "id"'), fault(/repository\.host-key .* no pin, no connection/));
+  throws(() => ssh(`host-key = "${PIN}"`), fault(/repository\.identity is missing/));
+  throws(() => ssh('identity = "id"', 'host-key = "MD5:1"'), fault(/repository\.host-key: "MD5:1"/));
+  const pinned = ssh('identity = "id"', `host-key = "${PIN}"`);
+  equal(pinned?.pollMs, 30_000);
+  equal(pinned?.depth, 1);
+  deepEqual(pinned?.access, {
+    kind: "ssh",
+    identity: { kind: "file", path: "/home/user/id" },
+    hostKeys: [PIN],
+    knownHosts: undefined,
+  });
+  deepEqual(ssh('identity = "agent"', 'known-hosts = "kh"', 'depth = "full"')?.access, {
+    kind: "ssh",
+    identity: { kind: "agent" },
+    hostKeys: [],
+    knownHosts: "/home/user/kh",
+  });
+  throws(
+    () => ssh('identity = "id"', `host-key = "${PIN}"`, 'roots = "r"'),
+    fault(/repository\.roots is not for ssh/),
+  );
+});
+
+Deno.test("an HTTPS remote takes its secrets from files, never from the URL", () => {
+  const url = "https://git.example.test/zones.git";
+  deepEqual(remote(url, 'roots = "r.pem"', 'token-file = "t"', 'proxy = "environment"')?.access, {
+    kind: "https",
+    roots: "/home/user/r.pem",
+    clientCertificate: undefined,
+    proxy: "environment",
+    tokenFile: "/home/user/t",
+    passwordFile: undefined,
+  });
+  throws(() => remote("https://me:secret@git.example.test/z.git"), (error: unknown) => {
+    return fault(/no name or password in the URL/)(error) && !String(error).includes("secret");
+  });
+  throws(() => remote(url, 'client-key = "k"'), fault(/client-certificate and .*client-key go together/));
+  throws(() => remote(url, 'token-file = "t"', 'password-file = "p"'), fault(/exclude each other/));
+  throws(
+    () => remote("http://git.example.test/zones.git"),
+    fault(/not an ssh:\/\/, https:\/\/ or git:\/\/ URL/),
+  );
+});
+
+Deno.test("git:// is followed only by who says that it is insecure", () => {
+  throws(() => remote("git://git.example.test/zones.git"), fault(/repository\.insecure = true accepts that/));
+  equal(remote("git://git.example.test/zones.git", "insecure = true")?.access.kind, "git");
   throws(() => settings({}, '[repository]\npoll = "5s"'), fault(/repository\.poll is set without/));
-  const pinned = settings({}, `${remote}host-key = "SHA256:${"A".repeat(43)}"`);
-  equal(pinned.remote?.pollMs, 30_000);
-  equal(pinned.remote?.identity, "/home/user/id");
+});
+
+Deno.test("a bundle and a remote exclude each other", () => {
+  const toml = '[repository]\nremote = "git://h.test/z"\ninsecure = true';
+  throws(() => settings({ zones: "z.pack" }, toml), fault(/a bundle \(z\.pack\) cannot be served while/));
+  equal(settings({ zones: "z.pack" }).bundle, "/home/user/z.pack");
+  equal(settings({ zones: "z" }).bundle, undefined);
+});
+
+Deno.test("collection, signatures, git:// and HTTP are set without a remote too", () => {
+  deepEqual(settings({}).repository, {
+    graceMs: 14 * 86_400_000,
+    requireSigned: false,
+    allowedSigners: undefined,
+  });
+  deepEqual(settings({}).git, { daemon: "off", http: "off", passwordFile: undefined });
+  const set = settings(
+    {},
+    [
+      "[repository]",
+      'grace = "3d"',
+      "require-signed = true",
+      'allowed-signers = "s"',
+      "[git]",
+      'daemon = "127.0.0.1:0"',
+      'http = "127.0.0.1:8080"',
+      'password-file = "p"',
+    ].join("\n"),
+  );
+  deepEqual(set.repository, { graceMs: 3 * 86_400_000, requireSigned: true, allowedSigners: "/home/user/s" });
+  deepEqual(set.git, {
+    daemon: { host: "127.0.0.1", port: 0 },
+    http: { host: "127.0.0.1", port: 8080 },
+    passwordFile: "/home/user/p",
+  });
+  throws(() => settings({}, '[repository]\ngrace = "5m"'), fault(/repository\.grace: at least 1h/));
+  throws(
+    () => settings({}, '[repository]\nallowed-signers = "s"'),
+    fault(/without repository\.require-signed/),
+  );
+  throws(
+    () => settings({}, '[git]\npassword-file = "p"'),
+    fault(/git\.password-file is set without git\.http/),
+  );
 });
 
 Deno.test("the documented example is valid and knows every key", async () => {
@@ -82,6 +176,7 @@ Deno.test("the documented example is valid and knows every key", async () => {
     "acme",
     "data",
     "dns",
+    "git",
     "keys",
     "log",
     "repository",
@@ -97,11 +192,24 @@ Deno.test("the documented example is valid and knows every key", async () => {
     "provisioners",
     "roots",
   ]);
+  deepEqual(Object.keys(config.git ?? {}).sort(), ["daemon", "http", "password-file"]);
   deepEqual(Object.keys(config.repository ?? {}).sort(), [
+    "allowed-signers",
     "branch",
+    "client-certificate",
+    "client-key",
+    "depth",
+    "grace",
     "host-key",
     "identity",
+    "insecure",
+    "known-hosts",
+    "password-file",
     "poll",
+    "proxy",
     "remote",
+    "require-signed",
+    "roots",
+    "token-file",
   ]);
 });
