@@ -1,6 +1,7 @@
-import type { GitObject } from "../types.ts";
+import type { GitObject, Oid } from "../types.ts";
 import { latin1 } from "./bytes.ts";
-import { isDotGit, isDotGitmodules, printable } from "./entry_name.ts";
+import { isDotGit, isDotGitattributes, isDotGitmodules, printable } from "./entry_name.ts";
+import type { SpecialFile } from "./fsck_special.ts";
 import { isObjectKind } from "./loose.ts";
 import { isPlainTree } from "./plain_tree.ts";
 import { parseOid } from "./oid.ts";
@@ -16,13 +17,19 @@ export interface FsckFault {
 /**
  * What is wrong with an object's form: all that `git fsck --strict` takes for an error, and entry modes that git itself
  * never writes. The first fault, or none.
+ *
+ * @param onSpecial told of each blob that a tree names as a file that git obeys; its content is for `fsckSpecial` to
+ *   judge, whether it came before the tree, comes after it, or was there already
  */
-export function fsckObject(object: GitObject): FsckFault | undefined {
+export function fsckObject(
+  object: GitObject,
+  onSpecial?: (file: SpecialFile, oid: Oid) => void,
+): FsckFault | undefined {
   switch (object.kind) {
     case "blob":
       return undefined;
     case "tree":
-      return fsckTree(object.content);
+      return fsckTree(object.content, onSpecial);
     case "commit":
       return fsckCommit(object.content);
     case "tag":
@@ -34,7 +41,10 @@ function fault(id: string, message: string): FsckFault {
   return { id, message };
 }
 
-function fsckTree(content: Uint8Array): FsckFault | undefined {
+function fsckTree(
+  content: Uint8Array,
+  onSpecial: ((file: SpecialFile, oid: Oid) => void) | undefined,
+): FsckFault | undefined {
   if (isPlainTree(content)) return undefined;
   let entries: TreeEntry[];
   try {
@@ -57,6 +67,10 @@ function fsckTree(content: Uint8Array): FsckFault | undefined {
       return fault("treeNotSorted", `the entry ${printable(entry.name)} is out of order`);
     }
     previous = entry;
+    if (onSpecial !== undefined && entry.mode.startsWith("100")) {
+      if (isDotGitmodules(entry.name)) onSpecial("gitmodules", entry.oid);
+      if (isDotGitattributes(entry.name)) onSpecial("gitattributes", entry.oid);
+    }
   }
   return undefined;
 }
@@ -76,6 +90,10 @@ function fsckEntry({ mode, name, oid }: TreeEntry): FsckFault | undefined {
   if (!knownModes.has(mode)) return fault("badFilemode", `the entry ${called} has mode ${mode}`);
   if (mode === "120000" && isDotGitmodules(name)) {
     return fault("gitmodulesSymlink", `${called} is a symbolic link`);
+  }
+  if (mode === "40000" || mode === "160000") {
+    if (isDotGitmodules(name)) return fault("gitmodulesBlob", `${called} is not a file`);
+    if (isDotGitattributes(name)) return fault("gitattributesBlob", `${called} is not a file`);
   }
   return undefined;
 }
