@@ -130,23 +130,37 @@ realTest("what a proc-receive hook made of a push is told", { needs: ["git"] }, 
   });
 });
 
-realTest("what the server has is not sent again", { needs: ["git"] }, async ({ dir }) => {
-  await withRemote(dir, "ours", async (remote) => {
-    await withLocal(`${dir}/local.git`, async (local) => {
-      const big = "x".repeat(1 << 20) + crypto.randomUUID();
-      const noise = Array.from({ length: 20_000 }, () => crypto.randomUUID()).join("\n");
-      const one = await commit(local, undefined, big, noise);
-      await push({ repository: local, open: remote.open, moves: [move(MAIN, undefined, one)] });
-      const two = await commit(local, one, "small", noise);
-      let sent = 0;
-      const open = counting(remote.open, (bytes) => sent += bytes);
-      deepEqual(kinds(await push({ repository: local, open, moves: [move(MAIN, one, two)] })), {
-        [MAIN]: "moved",
+for (const kind of ["pipe", "ours"] as const) {
+  realTest(`what the server has is not sent again, and a small change costs little (${kind})`, {
+    needs: ["git"],
+  }, async ({ dir }) => {
+    await withRemote(dir, kind, async (remote) => {
+      await withLocal(`${dir}/local.git`, async (local) => {
+        const lines = Array.from({ length: 20_000 }, (_, i) => `host${i} IN TXT "${crypto.randomUUID()}"`);
+        const others = Array.from({ length: 200 }, () => crypto.randomUUID());
+        const one = await commit(local, undefined, lines.join("\n"), ...others);
+        let sent = 0;
+        const open = counting(remote.open, (bytes) => sent += bytes);
+        const ask = (moves: RefMove[]) => push({ repository: local, open, moves });
+        deepEqual(kinds(await ask([move(MAIN, undefined, one)])), { [MAIN]: "moved" });
+        ok(sent > 100_000, `${sent} bytes`);
+        lines[10_000] = "changed IN A 192.0.2.1";
+        const two = await commit(local, one, lines.join("\n"), ...others);
+        sent = 0;
+        deepEqual(kinds(await ask([move(MAIN, one, two)])), { [MAIN]: "moved" });
+        ok(sent < 1500, `${sent} bytes for one line and one entry`);
+        equal(await git(remote.path, "show", `${MAIN}:file0`), lines.join("\n"));
+        // The same again under another name costs a command.
+        sent = 0;
+        deepEqual(kinds(await ask([move("refs/heads/side", undefined, two)])), {
+          "refs/heads/side": "moved",
+        });
+        ok(sent < 400, `${sent} bytes for nothing`);
       });
-      ok(sent < 2000, `${sent} bytes`);
     });
+    await fsck(`${dir}/${kind}.git`);
   });
-});
+}
 
 /** Servers that are none, and what a push to them comes to. */
 const SERVERS: readonly {
