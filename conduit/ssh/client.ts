@@ -22,6 +22,7 @@ import {
   askAgent,
   readAgent,
   readIdentity,
+  signingVariants,
   type SshAgent,
   type SshAgentOptions,
   type SshIdentity,
@@ -261,7 +262,9 @@ async function openSession(
     });
     const { user: username, keepAliveMs = DEFAULTS.keepAliveMs } = config;
     const logins: AnyAuthMethod[] = [];
-    if (identity !== undefined) logins.push({ type: "publickey", username, key: identity.key });
+    for (const key of identity === undefined ? [] : signingVariants(identity.key)) {
+      logins.push({ type: "publickey", username, key });
+    }
     if (agent !== undefined) logins.push({ type: "agent", username, agent });
     const settings: ConnectConfig = {
       sock: transport,

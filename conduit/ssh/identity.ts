@@ -1,5 +1,6 @@
 /** Who we are to SSH servers: a key given as text, or keys that an agent holds. */
-import { createPrivateKey, type KeyObject } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { createPrivateKey, type KeyObject, sign } from "node:crypto";
 // @ts-types="@types/ssh2"
 import type { BaseAgent, IdentityCallback, ParsedKey, SignCallback, SigningRequestOptions } from "ssh2";
 import type { Result } from "../flow.ts";
@@ -28,17 +29,13 @@ export async function readIdentity(
   passphrase: string | undefined,
 ): Promise<Result<SshIdentity, string>> {
   const { utils } = await loadSsh2();
-  const plain = /-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/.test(text)
-    ? fromPkcs8(text, passphrase)
-    : { ok: true, value: text } as const;
-  if (!plain.ok) return plain;
-  const parsed = utils.parseKey(plain.value, passphrase);
+  const pem = /-----BEGIN ((ENCRYPTED|RSA|EC) )?PRIVATE KEY-----/.test(text);
+  const file = pem ? fromPem(text, passphrase) : { ok: true, value: text } as const;
+  if (!file.ok) return file;
+  const parsed = utils.parseKey(file.value, passphrase);
   if (parsed instanceof Error) {
     const locked = passphrase === undefined && /passphrase/i.test(parsed.message);
-    return {
-      ok: false,
-      error: locked ? "it is encrypted, and no passphrase is configured" : parsed.message,
-    };
+    return { ok: false, error: locked ? NO_PASSPHRASE : parsed.message };
   }
   const key = Array.isArray(parsed) ? parsed[0] : parsed;
   if (!key.isPrivateKey()) return { ok: false, error: "it is a public key" };
@@ -47,7 +44,7 @@ export async function readIdentity(
   if (!KEY_ALGORITHMS.includes(algorithm)) {
     return { ok: false, error: `key type ${algorithm} is not supported` };
   }
-  return { ok: true, value: { key, publicKey: { algorithm, blob } } };
+  return { ok: true, value: { key: ecdsaMended(key, blob), publicKey: { algorithm, blob } } };
 }
 
 /** The public half of a private key. The error is a sentence. */
@@ -59,12 +56,57 @@ export async function publicKeyOf(
   return identity.ok ? { ok: true, value: identity.value.publicKey } : identity;
 }
 
-/** The package reads the older forms and OpenSSH's, so PKCS#8 is turned into one of those. */
-function fromPkcs8(text: string, passphrase: string | undefined): Result<string, string> {
-  const encrypted = text.includes("BEGIN ENCRYPTED PRIVATE KEY");
-  if (encrypted && passphrase === undefined) {
-    return { ok: false, error: "it is encrypted, and no passphrase is configured" };
-  }
+/**
+ * The package writes the scalar of an ECDSA key as a signed number, a byte too long every other time, which the
+ * runtime does not read; so the key is made anew for signing.
+ */
+function ecdsaMended(key: ParsedKey, blob: Uint8Array): ParsedKey {
+  const curve = ECDSA.get(key.type);
+  if (curve === undefined) return key;
+  const point = blob.subarray(blob.length - 2 * curve.bytes); // x and y end the blob (RFC 5656 §3.1)
+  const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url");
+  const jwk = {
+    kty: "EC",
+    crv: curve.name,
+    d: base64url(fixedLength(sec1Scalar(key.getPrivatePEM()), curve.bytes)),
+    x: base64url(point.subarray(0, curve.bytes)),
+    y: base64url(point.subarray(curve.bytes)),
+  };
+  const own = createPrivateKey({ key: jwk, format: "jwk" });
+  return Object.create(key, {
+    sign: { value: (data: Uint8Array) => sign(curve.hash, data, own) },
+  });
+}
+
+const ECDSA: ReadonlyMap<string, { readonly name: string; readonly bytes: number; readonly hash: string }> =
+  new Map([
+    ["ecdsa-sha2-nistp256", { name: "P-256", bytes: 32, hash: "sha256" }],
+    ["ecdsa-sha2-nistp384", { name: "P-384", bytes: 48, hash: "sha384" }],
+    ["ecdsa-sha2-nistp521", { name: "P-521", bytes: 66, hash: "sha512" }],
+  ]);
+
+/** RFC 5915 §3: a SEQUENCE of the INTEGER 1, an OCTET STRING, and what matters not here. */
+function sec1Scalar(pem: string): Uint8Array {
+  const der = Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ""), "base64");
+  const version = der[1] === 0x81 ? 3 : 2;
+  const length = der[version + 4];
+  return der.subarray(version + 5, version + 5 + length);
+}
+
+function fixedLength(number: Uint8Array, length: number): Uint8Array {
+  const first = number.findIndex((byte) => byte !== 0);
+  const digits = first < 0 ? number.subarray(number.length) : number.subarray(first);
+  const bytes = new Uint8Array(length);
+  bytes.set(digits.subarray(0, length), length - Math.min(digits.length, length));
+  return bytes;
+}
+
+const NO_PASSPHRASE = "it is encrypted, and no passphrase is configured";
+
+/** The package reads OpenSSH's files and PKCS#1; the runtime reads every PEM, P-521 included, and turns it into one. */
+function fromPem(text: string, passphrase: string | undefined): Result<string, string> {
+  const encrypted = /BEGIN ENCRYPTED PRIVATE KEY|^Proc-Type: 4,ENCRYPTED/m.test(text);
+  if (encrypted && passphrase === undefined) return { ok: false, error: NO_PASSPHRASE };
   let key: KeyObject;
   try {
     key = createPrivateKey({ key: text, ...(encrypted ? { passphrase } : {}) });
@@ -75,13 +117,28 @@ function fromPkcs8(text: string, passphrase: string | undefined): Result<string,
     case "rsa":
       return { ok: true, value: String(key.export({ type: "pkcs1", format: "pem" })) };
     case "ec":
-      return { ok: true, value: String(key.export({ type: "sec1", format: "pem" })) };
     case "ed25519":
-      return { ok: true, value: openSshKeyFile(key, "") };
+      return openSshKeyFile(key, "");
     default:
       return { ok: false, error: `key type ${key.asymmetricKeyType} is not supported` };
   }
 }
+
+/**
+ * The key once for each algorithm it may sign with, best first. RSA does so by SHA-2 (RFC 8332): left to itself the
+ * package never tries SHA-512 where SHA-256 is refused, and falls back to SHA-1.
+ */
+export function signingVariants(key: ParsedKey): ParsedKey[] {
+  if (key.type !== "ssh-rsa") return [key];
+  return RSA_HASHES.map(([type, hash]) =>
+    Object.create(key, {
+      type: { value: type },
+      sign: { value: (data: Parameters<ParsedKey["sign"]>[0]) => key.sign(data, hash) },
+    })
+  );
+}
+
+const RSA_HASHES = [["rsa-sha2-512", "sha512"], ["rsa-sha2-256", "sha256"]] as const;
 
 /** An agent that is asked for signatures. */
 export interface SshAgentOptions {
@@ -145,9 +202,10 @@ export async function askAgent(agent: SshAgent): Promise<BaseAgent<ParsedKey>> {
     const which = agent.key === undefined ? "no key of a known type" : `no key ${agent.key}`;
     throw new ConnectError("unconfigured", `the SSH agent at ${agent.socket} has ${which}`);
   }
+  const variants = usable.flatMap((key) => signingVariants(key));
   return new class extends BaseAgent<ParsedKey> {
     override getIdentities(callback: IdentityCallback<ParsedKey>): void {
-      callback(undefined, usable);
+      callback(undefined, variants);
     }
     override sign(
       key: ParsedKey,
@@ -155,8 +213,14 @@ export async function askAgent(agent: SshAgent): Promise<BaseAgent<ParsedKey>> {
       options: SigningRequestOptions | SignCallback,
       callback?: SignCallback,
     ): void {
-      if (typeof options === "function") inner.sign(key, data, options);
-      else inner.sign(key, data, options, callback);
+      const hash = RSA_HASHES.find(([type]) => type === String(key.type))?.[1];
+      const original = hash === undefined ? key : Object.getPrototypeOf(key);
+      inner.sign(
+        original,
+        data,
+        hash === undefined ? {} : { hash },
+        typeof options === "function" ? options : callback,
+      );
     }
   }();
 }

@@ -67,43 +67,67 @@ export function parsePublicKey(text: string): Result<SshPublicKey & { readonly c
  */
 export function generateSshKey(comment: string): SshKeyPair {
   if (/[\r\n]/.test(comment)) throw new RangeError("a key's comment is one line");
-  const key = generateKeyPairSync("ed25519").privateKey;
-  const blob = ed25519Parts(key).blob;
+  const file = openSshKeyFile(generateKeyPairSync("ed25519").privateKey, comment);
+  if (!file.ok) throw new Error(file.error);
+  const { value: privateKey, blob } = file;
   const publicKey = `${publicKeyText({ algorithm: "ssh-ed25519", blob })} ${comment}`.trimEnd();
-  return { privateKey: openSshKeyFile(key, comment), publicKey };
+  return { privateKey, publicKey };
 }
 
-/** An Ed25519 key as a private key file of OpenSSH, unencrypted. */
-export function openSshKeyFile(key: KeyObject, comment: string): string {
-  const { seed, point, blob } = ed25519Parts(key);
+/** An Ed25519 or ECDSA key as a private key file of OpenSSH, unencrypted, and its public half. */
+export function openSshKeyFile(
+  key: KeyObject,
+  comment: string,
+): Result<string, string> & { readonly blob: Uint8Array } {
+  const parts = keyParts(key);
+  if (typeof parts === "string") return { ok: false, error: parts, blob: new Uint8Array(0) };
+  const blob = Buffer.concat(parts.public);
   const check = randomBytes(4);
-  const secret = Buffer.concat([
-    check,
-    check,
-    blob,
-    sshString(Buffer.concat([seed, point])),
-    sshString(comment),
-  ]);
+  const secret = Buffer.concat([check, check, ...parts.private, sshString(comment)]);
   const padding = Buffer.from([1, 2, 3, 4, 5, 6, 7].slice(0, (8 - secret.length % 8) % 8));
   const file = Buffer.concat([
     ...[Buffer.from("openssh-key-v1\0"), sshString("none"), sshString("none"), sshString(""), uint32(1)],
     ...[sshString(blob), sshString(Buffer.concat([secret, padding]))],
   ]);
   const lines = file.toString("base64").match(/.{1,70}/g) ?? [];
-  return [
+  const value = [
     "-----BEGIN OPENSSH PRIVATE KEY-----",
     ...lines,
     "-----END OPENSSH PRIVATE KEY-----",
     "",
   ].join("\n");
+  return { ok: true, value, blob };
 }
 
-function ed25519Parts(key: KeyObject): { seed: Buffer; point: Buffer; blob: Buffer } {
-  const { d, x } = key.export({ format: "jwk" });
-  if (d === undefined || x === undefined) throw new Error("the runtime gave no Ed25519 key");
-  const seed = Buffer.from(d, "base64url");
-  const point = Buffer.from(x, "base64url");
-  return { seed, point, blob: Buffer.concat([sshString("ssh-ed25519"), sshString(point)]) };
+/** What RFC 5656 §3.1, RFC 8709 §4 and draft-miller-ssh-agent §3.2 put into keys; or a sentence. */
+function keyParts(key: KeyObject): { public: Uint8Array[]; private: Uint8Array[] } | string {
+  const { crv = "", d, x, y } = key.export({ format: "jwk" });
+  if (d === undefined || x === undefined) return "the key cannot be read";
+  const [scalar, first] = [Buffer.from(d, "base64url"), Buffer.from(x, "base64url")];
+  if (crv === "Ed25519") {
+    const publicParts = [sshString("ssh-ed25519"), sshString(first)];
+    return { public: publicParts, private: [...publicParts, sshString(Buffer.concat([scalar, first]))] };
+  }
+  const curve = CURVES.get(crv);
+  if (curve === undefined || y === undefined) return `the curve ${crv} is not supported`;
+  const point = Buffer.concat([Buffer.from([4]), first, Buffer.from(y, "base64url")]);
+  const publicParts = [sshString(`ecdsa-sha2-${curve}`), sshString(curve), sshString(point)];
+  return { public: publicParts, private: [...publicParts, mpint(scalar)] };
+}
+
+const CURVES: ReadonlyMap<string, string> = new Map([
+  ["P-256", "nistp256"],
+  ["P-384", "nistp384"],
+  ["P-521", "nistp521"],
+]);
+
+/** RFC 4251 §5: no needless zeros before it, and one where it would look negative. */
+function mpint(bytes: Uint8Array): Uint8Array {
+  const start = bytes.findIndex((byte) => byte !== 0);
+  const digits = start < 0 ? bytes.subarray(bytes.length) : bytes.subarray(start);
+  return sshString(
+    digits.length > 0 && digits[0] >= 0x80 ? Buffer.concat([Buffer.from([0]), digits]) : digits,
+  );
 }
 
 /** RFC 4251 §5: a length of four bytes, and that many. */
