@@ -105,12 +105,16 @@ interface Stock {
   readonly present: ReadonlySet<Oid>;
 }
 
-async function takeStock({ repository }: FetchOptions): Promise<Stock> {
+async function takeStock({ repository, refetch }: FetchOptions): Promise<Stock> {
   const marks = await repository.shallow.list();
   const present = new Set<Oid>();
   for (const oid of marks) if (await repository.has(oid)) present.add(oid);
   const graph = new CommitGraph(repository, breather(), marks);
-  return { graph, tips: await localTips(repository.refs, graph), marks, present };
+  // Asked for everything, we look at nothing of our own: it may be what is damaged.
+  const tips = refetch === true
+    ? { values: new Set((await repository.refs.list()).values()), commits: new Set<Oid>() }
+    : await localTips(repository.refs, graph);
+  return { graph, tips, marks, present };
 }
 
 async function offers(options: FetchOptions, here: Stock, theirs: Iterable<Oid>): Promise<Haves> {
