@@ -166,6 +166,8 @@ export interface Quarantine extends ObjectReader {
   oids(): Iterable<Oid>;
   /** The kind of an object that arrived, as it was found when it was taken in; `undefined` for any other. */
   kindOf(oid: Oid): ObjectKind | undefined;
+  /** The objects of the repository that deltas of what arrived are built on. */
+  bases(): Iterable<Oid>;
   /** Moves the content into the repository, durably; afterwards the quarantine is empty. */
   migrate(): Promise<void>;
   /** Drops everything. May be called again, and after `migrate`. */

@@ -5,6 +5,7 @@ import { checkConnectivity } from "../repository/connectivity.ts";
 import { breather } from "../repository/breather.ts";
 import { isRefName } from "../repository/ref_name.ts";
 import type { ObjectReader, Oid, PackLimits, Quarantine, RefMove, Repository } from "../types.ts";
+import { unreachableAmong } from "../tree/reachable.ts";
 import { StoreError } from "../types.ts";
 import { encodeAdvertisement, oneLine, type ProtocolVersion } from "./advertisement.ts";
 import { agentValue, type Capabilities } from "./capabilities.ts";
@@ -231,6 +232,8 @@ class ReceiveSession {
         if (!received.ok) return this.#unpackFailed(commands, received.error);
         await this.#voice.unpacked(received.value);
         const shallow = await repository.shallow.list();
+        const foreign = await this.#foreignBase(quarantine, shallow);
+        if (foreign !== undefined) return this.#unpackFailed(commands, foreign);
         const connected = await checkConnectivity(quarantine, tips, (oid) => repository.has(oid), {
           shallow,
         });
@@ -254,6 +257,17 @@ class ReceiveSession {
     } finally {
       await quarantine.discard();
     }
+  }
+
+  /**
+   * A delta on an object that the client was not shown: whoever knows its id alone could read it by what is made of it.
+   */
+  async #foreignBase(quarantine: Quarantine, shallow: ReadonlySet<Oid>): Promise<StoreError | undefined> {
+    const { repository } = this.#options;
+    const tips = (await repository.refs.list()).values();
+    const [foreign] = await unreachableAmong(repository, tips, quarantine.bases(), shallow);
+    if (foreign === undefined) return undefined;
+    return new StoreError("malformed", `a delta is built on object ${foreign}, which no ref leads to`);
   }
 
   /** Whether the push would make our history end where the client's does (git: `receive.shallowUpdate`, off by default). */
@@ -382,6 +396,7 @@ const CLIENTS_FAULT: ReadonlySet<string> = new Set([
   "connectivity",
   "missing",
   "corrupt",
+  "collision",
 ]);
 
 const DEFAULT_LIMITS: ReceiveLimits = {

@@ -97,6 +97,12 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
       return undefined;
     },
 
+    *bases() {
+      for (const { index, types } of packs) {
+        for (const [rank, type] of types.entries()) if (type === 0) yield index.oidAt(rank);
+      }
+    },
+
     async receivePack(chunks, limits): Promise<Result<PackSummary, StoreError>> {
       if (!open) return { ok: false, error: new StoreError("io", "the quarantine is closed") };
       const temporary = `${folder}/pack/tmp_pack_${randomSuffix()}`;
