@@ -16,8 +16,6 @@ export interface ListenTcpOptions extends ListenLimits {
   readonly host: string;
   /** 0 picks a free port. */
   readonly port: number;
-  /** How long a peer may keep a read or write waiting; no limit where it is not given. */
-  readonly idleMs?: number | undefined;
   /** Told what happens besides; by default the log `bailiwick.conduit` gets it. */
   readonly report?: ((event: ListenEvent) => void) | undefined;
 }

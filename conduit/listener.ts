@@ -19,6 +19,8 @@ export interface ListenLimits {
   readonly maxConnections?: number | undefined;
   /** Connections from one IP address. Default: as many as in all. */
   readonly maxPerAddress?: number | undefined;
+  /** How long a peer may keep a read or write waiting; no limit where it is not given. */
+  readonly idleMs?: number | undefined;
 }
 
 export type ListenErrorCode = "in-use" | "not-permitted" | "no-address" | "bad-host-key" | "failed";

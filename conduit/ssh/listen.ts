@@ -1,5 +1,5 @@
 // @ts-types="@types/ssh2"
-import type { AuthContext, Connection, PublicKeyAuthContext, ServerChannel, Session } from "ssh2";
+import type { AuthContext, Connection, ParsedKey, PublicKeyAuthContext, ServerChannel, Session } from "ssh2";
 import { hostPort } from "../endpoint.ts";
 import type { Flow, PeerAddress, Result } from "../flow.ts";
 import { listenTcp, logEvent } from "../listen_tcp.ts";
@@ -11,6 +11,7 @@ import {
   type ListenLimits,
 } from "../listener.ts";
 import { channelFlow } from "./channel_flow.ts";
+import { readIdentity } from "./identity.ts";
 import { KEY_ALGORITHMS, loadSsh2, sshFingerprint, type SshPublicKey } from "./keys.ts";
 import { Transport } from "./transport.ts";
 
@@ -18,7 +19,7 @@ export interface ListenSshOptions<Identity> extends ListenLimits {
   readonly host: string;
   /** 0 picks a free port. */
   readonly port: number;
-  /** Unencrypted private keys, OpenSSH or PEM; at most one of a type is used. */
+  /** Unencrypted private keys, OpenSSH's format or PEM; at most one of a type is used. */
   readonly hostKeys: readonly string[];
   /**
    * Who holds this key, or `undefined` for nobody. Asked twice in a login: whether the key would do, and
@@ -33,12 +34,18 @@ export interface ListenSshOptions<Identity> extends ListenLimits {
   readonly acceptEnv?: readonly string[] | undefined;
   /** Sessions of one connection at a time; default 8. */
   readonly maxSessions?: number | undefined;
+  /** Connections at a time whose peer has not logged in; more are closed at once. Default 64. */
+  readonly maxUnauthenticated?: number | undefined;
   /** Keys that a connection may offer; default 20. */
   readonly maxAuthTries?: number | undefined;
   /** From the connection to a login that succeeded; default 20 s. */
   readonly authMs?: number | undefined;
   /** How long a peer may keep a session waiting, and a connection may be without a session; default 5 min. */
   readonly idleMs?: number | undefined;
+  /** The time between questions whether a peer is still there; default 15 s, 0 asks never. */
+  readonly keepAliveMs?: number | undefined;
+  /** Questions without an answer before a connection is given up; default 4. */
+  readonly keepAliveCount?: number | undefined;
   readonly report?: ((event: ListenEvent) => void) | undefined;
 }
 
@@ -65,9 +72,20 @@ export interface SshSession<Identity> {
   exit(code: number): Promise<void>;
 }
 
-const DEFAULTS = { maxSessions: 8, maxAuthTries: 20, authMs: 20_000, idleMs: 300_000 } as const;
+const DEFAULTS = {
+  maxSessions: 8,
+  maxUnauthenticated: 64,
+  maxAuthTries: 20,
+  authMs: 20_000,
+  idleMs: 300_000,
+  keepAliveMs: 15_000,
+  keepAliveCount: 4,
+} as const;
 /** How long a peer may take to close its last session when the listener stops. */
 const CLOSE_MS = 1000;
+/** The longest that a timer of the runtime takes. */
+const NEVER_MS = 2 ** 31 - 1;
+const UNKNOWN_PEER: PeerAddress = { address: "unknown", port: 0 };
 const MAX_ENV_BYTES = 4096;
 const MAX_USER_LENGTH = 256;
 
@@ -81,8 +99,17 @@ export async function listenSsh<Identity>(
   const report = options.report ?? logEvent;
   let stopping = false;
 
+  const keys = await readHostKeys(options.hostKeys);
+  if (!keys.ok) return keys;
+  const keepAliveMs = options.keepAliveMs ?? DEFAULTS.keepAliveMs;
   const started = createServer(() =>
-    new Server({ hostKeys: [...options.hostKeys], ident: "Bailiwick" }, (connection) => {
+    new Server({
+      hostKeys: keys.value,
+      ident: "Bailiwick",
+      // The package falls back to an interval of its own where there is none.
+      keepaliveInterval: keepAliveMs > 0 ? keepAliveMs : NEVER_MS,
+      keepaliveCountMax: options.keepAliveCount ?? DEFAULTS.keepAliveCount,
+    }, (connection) => {
       // The package hands out connections once they have spoken; the transport below tells whose it is.
       const transport = transportOf(connection);
       if (transport !== undefined) waiting.get(transport)?.(connection);
@@ -90,11 +117,19 @@ export async function listenSsh<Identity>(
   );
   if (!started.ok) return started;
   const server = started.value;
+  const strangers = new Set<SshConnection>();
 
   const tcp = listenTcp({ ...options, idleMs: undefined, report }, async (flow) => {
     const transport = new Transport(flow);
     const gone = new Promise<void>((resolve) => transport.once("close", () => resolve()));
-    const connection = sshConnection(options, transport, flow, report);
+    const most = options.maxUnauthenticated ?? DEFAULTS.maxUnauthenticated;
+    if (strangers.size >= most) {
+      const peer = flow.peer ?? UNKNOWN_PEER;
+      report({ kind: "refused", peer, reason: `${most} connections wait for their login already` });
+      return;
+    }
+    const connection = sshConnection(options, transport, flow, report, () => strangers.delete(connection));
+    strangers.add(connection);
     connections.add(connection);
     waiting.set(transport, connection.attach);
     try {
@@ -102,6 +137,7 @@ export async function listenSsh<Identity>(
       await gone;
     } finally {
       waiting.delete(transport);
+      strangers.delete(connection);
       connections.delete(connection);
       connection.dispose();
       await connection.settled();
@@ -125,6 +161,23 @@ export async function listenSsh<Identity>(
       },
     },
   };
+}
+
+async function readHostKeys(
+  texts: readonly string[],
+): Promise<Result<{ readonly key: ParsedKey }[], ListenError>> {
+  const keys: { readonly key: ParsedKey }[] = [];
+  for (const text of texts) {
+    const identity = await readIdentity(text, undefined);
+    if (!identity.ok) {
+      return {
+        ok: false,
+        error: new ListenError("bad-host-key", `an SSH host key cannot be used: ${identity.error}`),
+      };
+    }
+    keys.push({ key: identity.value.key });
+  }
+  return { ok: true, value: keys };
 }
 
 /** The package throws for host keys it cannot use. */
@@ -160,8 +213,9 @@ function sshConnection<Identity>(
   transport: Transport,
   tcp: Flow,
   report: (event: ListenEvent) => void,
+  loggedIn: () => void,
 ): SshConnection {
-  const peer = tcp.peer ?? { address: "unknown", port: 0 };
+  const peer = tcp.peer ?? UNKNOWN_PEER;
   const idleMs = options.idleMs ?? DEFAULTS.idleMs;
   const running = new Set<Promise<void>>();
   /** Sessions that the peer has not closed; those among them that this side has not finished with. */
@@ -202,7 +256,11 @@ function sshConnection<Identity>(
       let identity: { readonly value: Identity; readonly user: string } | undefined;
       const login = createLogin(options, (value, user) => identity = { value, user }, giveUp);
       attached.on("authentication", login);
-      attached.on("error", (error: Error) => report({ kind: "peer-failed", peer, reason: error.message }));
+      attached.on("error", (error: Error & { level?: string }) => {
+        if (error.level === "client-timeout") giveUp("the peer does not answer");
+        else report({ kind: "peer-failed", peer, reason: error.message });
+      });
+      attached.once("ready", loggedIn);
       attached.once("end", () => transport.destroy());
       attached.once("ready", () => limit(idleMs, `no session for ${idleMs} ms`));
       attached.on("session", (accept, reject) => {
