@@ -22,6 +22,8 @@ export class FlowDuplex extends Duplex {
     super({ readableHighWaterMark: 64 * 1024, writableHighWaterMark: PENDING_BYTES });
     this.#flow = flow;
     this.#onEnd = onEnd;
+    // Whoever uses the stream is told by a listener of theirs; after their last use there is nobody to tell.
+    this.on("error", () => {});
   }
 
   override _read(): void {

@@ -68,18 +68,25 @@ function dialOf(options: ClientRequestArgs | undefined): Dial {
   return (options as DialedArgs).dial;
 }
 
+/** The runtime leaves a listener or two on a connection with each request; so it serves that many and no more. */
+const MAX_REQUESTS = 100;
+
 /** A flow as HTTP's stream; what a real socket could do besides, a flow does by itself. */
 class HttpSocket extends FlowDuplex {
+  #requests = 0;
   #resting: ReturnType<typeof setTimeout> | undefined;
 
   constructor(flow: Flow) {
     super(flow);
+    this.setMaxListeners(0);
     this.once("close", () => this.wake());
   }
 
   /** Between requests. Whatever comes meanwhile, an end too, is the end of the connection. */
   rest(milliseconds: number): boolean {
-    if (this.readableLength > 0 || this.readableEnded || this.destroyed) return false;
+    if (++this.#requests >= MAX_REQUESTS || this.readableLength > 0 || this.readableEnded || this.destroyed) {
+      return false;
+    }
     this.#resting = setTimeout(() => this.destroy(), milliseconds);
     return true;
   }

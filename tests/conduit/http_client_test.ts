@@ -352,6 +352,39 @@ Deno.test("http: a caller may give up while connecting, waiting or reading; clos
   slow.close();
 });
 
+Deno.test("http: giving up while nobody reads is told to the next who does", async () => {
+  const never = new Promise<void>(() => {});
+  await withTalker(async (flow) => {
+    await flow.write(utf8("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"));
+    await Promise.race([never, flow.read()]);
+  }, async (url, client) => {
+    for (const how of ["abort", "close"]) {
+      const controller = new AbortController();
+      const response = valueOf(await client.request({ method: "GET", url, signal: controller.signal }));
+      const reader = response.body[Symbol.asyncIterator]();
+      equal(text((await reader.next()).value), "half");
+      if (how === "abort") controller.abort();
+      else client.close();
+      for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setTimeout(resolve, 0));
+      await rejects(reader.next(), { name: "FlowError", code: "closed" });
+    }
+  });
+});
+
+Deno.test("http: a connection serves many requests, and not for ever", async () => {
+  const ports = new Set<number>();
+  const server = Deno.serve(LOCAL, (_request, info) => {
+    ports.add(info.remoteAddr.port);
+    return new Response("x");
+  });
+  const client = createHttpClient();
+  const url = `http://127.0.0.1:${server.addr.port}`;
+  for (let i = 0; i < 250; i++) await bodyOf(valueOf(await client.request({ method: "GET", url })));
+  equal(ports.size, 3);
+  client.close();
+  await server.shutdown();
+});
+
 Deno.test("http: nobody there is every attempt with its cause; what is no HTTP URL is not asked", async () => {
   const client = createHttpClient({ lookup: () => Promise.resolve(["127.0.0.2", "127.0.0.1"]) });
   const nobody = errorOf(await client.request({ method: "GET", url: "http://two.test:1/" }));
