@@ -18,6 +18,7 @@ import { ioError, removeTree } from "./files.ts";
 import { makePack, Unpackable } from "./make_pack.ts";
 import { newMarking } from "./marking.ts";
 import type { Marking } from "./marking.ts";
+import type { PackItem } from "../pack/find_deltas.ts";
 import type { PackIndex } from "../pack/index_file.ts";
 import type { KnownPack } from "./packed_heap.ts";
 import type { Heaps } from "./quarantine.ts";
@@ -225,16 +226,16 @@ class Collection {
     for (;;) {
       const sources = this.#packs().filter(({ base }) => rolled.has(base));
       const staying = this.#packs().filter(({ base }) => !rolled.has(base));
-      const oids: Oid[] = [];
-      for (const oid of this.#needed.oids()) {
+      const items: PackItem<Oid>[] = [];
+      for (const { oid, kind, group } of this.#needed.objects()) {
         await this.#pause();
         const holders = sources.filter(({ index }) => index?.rankOf(oid) !== undefined);
         if ((holders.length === 0 && !loose.hasOid(oid)) || this.#unreadable.has(oid)) continue;
         if (holders.length === 0 && holdsWhole(staying, oid)) this.#elsewhere.addOid(oid);
         else if (holders.some(({ damaged }) => damaged) && !await this.#readable(oid)) this.#missing([oid]);
-        else oids.push(oid);
+        else items.push({ id: oid, kind, group, size: await this.#sizeOf(oid) });
       }
-      const made = await this.#make(oids);
+      const made = await this.#make(items, true);
       if (made !== "unreadable") return made;
     }
   }
@@ -253,7 +254,11 @@ class Collection {
           if (this.#isGarbage(oid) && await this.#readable(oid)) garbage.addOid(oid);
         }
       }
-      const made = await this.#make([...garbage.oids()]);
+      // It is to go at once: no time is spent on making it small.
+      const made = await this.#make(
+        Array.from(garbage.oids(), (id) => ({ id, kind: "blob", size: 0 })),
+        false,
+      );
       if (made !== "unreadable") return made;
     }
   }
@@ -267,17 +272,31 @@ class Collection {
     }
   }
 
-  async #make(oids: readonly Oid[]): Promise<MadePack | "unreadable" | undefined> {
-    if (oids.length === 0) return undefined;
+  /** 0 for what cannot be read: that is found when it is packed. */
+  async #sizeOf(oid: Oid): Promise<number> {
+    const { packed, loose } = this.#heaps;
+    return packed.sizeKnown(oid) ??
+      (await loose.read(oid).catch((error) => {
+        if (error instanceof StoreError && error.code === "corrupt") return undefined;
+        throw error;
+      }))?.content.length ?? 0;
+  }
+
+  async #make(
+    items: readonly PackItem<Oid>[],
+    searchDeltas: boolean,
+  ): Promise<MadePack | "unreadable" | undefined> {
+    if (items.length === 0) return undefined;
     let done = 0;
     try {
-      const base = await makePack(this.#heaps, oids, () => {
+      const pause = () => {
         if (++done % 1024 === 0) this.#progress("packing", done);
         return this.#pause();
-      });
+      };
+      const base = await makePack(this.#heaps, items, { searchDeltas, pause });
       const index = this.#heaps.packed.packs().find((pack) => pack.base === base)?.index;
       if (index === undefined) throw new StoreError("corrupt", `${base}.pack cannot be read back`);
-      return { base, index, count: oids.length };
+      return { base, index, count: items.length };
     } catch (error) {
       if (!(error instanceof Unpackable)) throw error;
       this.#missing([error.oid]);

@@ -4,7 +4,8 @@ import { hashObject } from "../object/hash.ts";
 import { toHex } from "../object/oid.ts";
 import { indexPack } from "../pack/index_pack.ts";
 import type { IndexedPack } from "../pack/index_pack.ts";
-import { writePack } from "../pack/write_pack.ts";
+import type { PackItem } from "../pack/find_deltas.ts";
+import { packObjects } from "../pack/pack_objects.ts";
 import { createFile, randomSuffix } from "./files.ts";
 import { packStorage } from "./pack_storage.ts";
 import type { Heaps } from "./quarantine.ts";
@@ -20,9 +21,15 @@ export const ownPackLimits = {
 
 /**
  * Makes a pack of these objects, durable and in its place when it returns; gives its name without an ending. Every object
- * of it was read back, and has the id it should have. @throws {StoreError} `Unpackable` for an object that cannot be read
+ * of it was read back, and has the id it should have. Stored deltas are used again, and new ones looked for where wanted.
+ * @throws {StoreError} `Unpackable` for an object that cannot be read
  */
-export async function makePack(heaps: Heaps, oids: readonly Oid[], pause: Pause): Promise<string> {
+export async function makePack(
+  heaps: Heaps,
+  items: readonly PackItem<Oid>[],
+  options: { readonly searchDeltas: boolean; readonly pause: Pause },
+): Promise<string> {
+  const { searchDeltas, pause } = options;
   const { device, tools } = heaps;
   const folder = "objects/pack";
   const suffix = randomSuffix();
@@ -31,10 +38,11 @@ export async function makePack(heaps: Heaps, oids: readonly Oid[], pause: Pause)
     const file = await device.create(temporary.pack, "fixed");
     let made: IndexedPack;
     try {
-      const chunks = writePack(oids, sourceOf(heaps), {
+      const chunks = packObjects(items, sourceOf(heaps), {
         zlib: tools.zlib,
         newSha1: tools.newSha1,
-        offsetDeltas: true,
+        window: searchDeltas ? 10 : 0,
+        packOf: (oid) => heaps.packed.packOf(oid),
         pause,
       });
       made = await indexPack(chunks, {
@@ -58,7 +66,7 @@ export async function makePack(heaps: Heaps, oids: readonly Oid[], pause: Pause)
     });
     await heaps.packed.rescan();
     const index = heaps.packed.packs().find((pack) => pack.base === base)?.index;
-    if (index?.count !== oids.length || !oids.every((oid) => index.rankOf(oid) !== undefined)) {
+    if (index?.count !== items.length || !items.every(({ id }) => index.rankOf(id) !== undefined)) {
       throw new StoreError("corrupt", `${base}.pack does not hold what it was made of`);
     }
     return base;

@@ -1,9 +1,11 @@
 import { StoreError } from "../types.ts";
 import type { GitObject, ObjectKind, Oid, Pause } from "../types.ts";
+import { latin1 } from "../object/bytes.ts";
 import { objectLinks } from "../object/links.ts";
 import { oidFromBytes } from "../object/oid.ts";
 import { OidSet } from "../object/oid_set.ts";
 import { isGitlinkMode, isTreeMode, scanTree } from "../object/tree_scan.ts";
+import { nameHash } from "../pack/find_deltas.ts";
 
 /** All that some objects lead to, found by walking; grows with every root that is added. */
 export interface Marking {
@@ -15,7 +17,14 @@ export interface Marking {
   has(oid: Oid): boolean;
   readonly size: number;
   /** Commits and tags first, then trees, then blobs, each kind in the order of the walk: good neighbours in a pack. */
-  oids(): Iterable<Oid>;
+  objects(): Iterable<MarkedObject>;
+}
+
+export interface MarkedObject {
+  readonly oid: Oid;
+  readonly kind: ObjectKind;
+  /** Near for those that were found under names that end alike (`nameHash`). */
+  readonly group: number;
 }
 
 export interface MarkingOptions {
@@ -36,20 +45,23 @@ export function newMarking(options: MarkingOptions): Marking {
   const history = new OidSet();
   const trees = new OidSet();
   const blobs = new OidSet();
+  // By the place in each set: its kinds, or the groups that its objects are in.
+  const historyKinds: ObjectKind[] = [];
+  const groups = { tree: [] as number[], blob: [] as number[] };
 
   async function add(roots: Iterable<Oid>, visit?: (oid: Oid) => "stop" | void): Promise<Oid[]> {
     const unreadable: Oid[] = [];
-    const queue: { readonly oid: Oid; readonly kind: ObjectKind | undefined }[] = [];
-    for (const oid of roots) if (!marked(oid)) queue.push({ oid, kind: undefined });
+    const queue: Step[] = [];
+    for (const oid of roots) if (!marked(oid)) queue.push({ oid, kind: undefined, group: 0 });
     let steps = 0;
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-      const { oid, kind } = next;
+      const { oid, kind, group } = next;
       await pause();
       if (++steps % 1024 === 0) options.onProgress?.(size());
       if (marked(oid) || beyond?.has(oid) === true) continue;
       if (visit?.(oid) === "stop") break;
       if (kind === "blob") {
-        blobs.addOid(oid);
+        mark(oid, "blob", group);
         if (!await has(oid)) unreadable.push(oid);
         continue;
       }
@@ -58,13 +70,44 @@ export function newMarking(options: MarkingOptions): Marking {
         unreadable.push(oid);
         continue;
       }
-      setOf(object.kind).addOid(oid);
+      mark(oid, object.kind, group);
       if (!follow(object, shallow.has(oid), queue)) unreadable.push(oid);
     }
     return unreadable;
   }
 
-  const setOf = (kind: ObjectKind) => kind === "blob" ? blobs : kind === "tree" ? trees : history;
+  function mark(oid: Oid, kind: ObjectKind, group: number): void {
+    if (kind === "blob" || kind === "tree") {
+      if ((kind === "blob" ? blobs : trees).addOid(oid)) groups[kind].push(group);
+    } else if (history.addOid(oid)) {
+      historyKinds.push(kind);
+    }
+  }
+
+  /** Puts what an object points to in line; says whether it could be understood. */
+  function follow(object: GitObject, isShallow: boolean, queue: Step[]): boolean {
+    try {
+      if (object.kind === "tree") {
+        const { content } = object;
+        scanTree(content, (mode, nameAt, nameEnd) => {
+          const isTree = isTreeMode(mode);
+          // Most of a tree was met in the one before.
+          if (isGitlinkMode(mode) || (isTree ? trees : blobs).has(content, nameEnd + 1)) return;
+          const group = nameHash(latin1(content.subarray(nameAt, nameEnd)));
+          queue.push({ oid: oidFromBytes(content, nameEnd + 1), kind: isTree ? "tree" : "blob", group });
+        });
+      } else {
+        for (const { oid, kind } of objectLinks(object)) {
+          if (!(isShallow && kind === "commit")) queue.push({ oid, kind, group: 0 });
+        }
+      }
+      return true;
+    } catch (error) {
+      if (error instanceof StoreError && error.code === "malformed") return false;
+      throw error;
+    }
+  }
+
   const marked = (oid: Oid) => history.hasOid(oid) || trees.hasOid(oid) || blobs.hasOid(oid);
   const size = () => history.size + trees.size + blobs.size;
   return {
@@ -73,8 +116,16 @@ export function newMarking(options: MarkingOptions): Marking {
     get size() {
       return size();
     },
-    *oids() {
-      for (const set of [history, trees, blobs]) yield* set.oids();
+    *objects() {
+      let place = 0;
+      for (const oid of history.oids()) {
+        const kind = historyKinds[place++];
+        if (kind !== undefined) yield { oid, kind, group: 0 };
+      }
+      for (const [kind, set] of [["tree", trees], ["blob", blobs]] as const) {
+        place = 0;
+        for (const oid of set.oids()) yield { oid, kind, group: groups[kind][place++] ?? 0 };
+      }
     },
   };
 }
@@ -88,27 +139,9 @@ async function readIfWhole(read: MarkingOptions["read"], oid: Oid): Promise<GitO
   }
 }
 
-/** Puts what an object points to in line; says whether it could be understood. */
-function follow(
-  object: GitObject,
-  isShallow: boolean,
-  queue: { oid: Oid; kind: ObjectKind | undefined }[],
-): boolean {
-  try {
-    if (object.kind === "tree") {
-      const { content } = object;
-      scanTree(content, (mode, _, nameEnd) => {
-        if (isGitlinkMode(mode)) return;
-        queue.push({ oid: oidFromBytes(content, nameEnd + 1), kind: isTreeMode(mode) ? "tree" : "blob" });
-      });
-    } else {
-      for (const { oid, kind } of objectLinks(object)) {
-        if (!(isShallow && kind === "commit")) queue.push({ oid, kind });
-      }
-    }
-    return true;
-  } catch (error) {
-    if (error instanceof StoreError && error.code === "malformed") return false;
-    throw error;
-  }
+interface Step {
+  readonly oid: Oid;
+  /** What it must be. */
+  readonly kind: ObjectKind | undefined;
+  readonly group: number;
 }

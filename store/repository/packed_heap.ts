@@ -30,6 +30,10 @@ export interface PackedHeap {
   faultOf(oid: Oid): StoreError | undefined;
   /** As `LooseHeap.freshen`, for the pack that has it. */
   freshen(oid: Oid): void;
+  /** The name of the pack that it would be read from. */
+  packOf(oid: Oid): string | undefined;
+  /** In bytes, of the object; without making it. */
+  sizeKnown(oid: Oid): number | undefined;
   /** Readers of the packs known in which nothing was found wrong. */
   wholeReaders(): readonly PackReader<Oid>[];
   /** The packs known, those that are whole first. */
@@ -170,6 +174,8 @@ export function packedHeap(
         device.touch(`${folder}/${pack.base}.pack`, now);
       });
     },
+    packOf: (oid) => fromPacks(oid, ({ base }) => base),
+    sizeKnown: (oid) => fromPacks(oid, (pack, rank) => pack.reader?.weigh(rank).size),
     wholeReaders: () =>
       packs.flatMap(({ reader, fault }) => reader === undefined || fault !== undefined ? [] : [reader]),
     packs: () =>
