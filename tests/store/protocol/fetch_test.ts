@@ -1,21 +1,22 @@
 /** Our client fetches: from git's own upload-pack in every version, from a git daemon, from our own server. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { connect, createRegistry, memoryPair, tcpResolver } from "../../../conduit/mod.ts";
-import { daemonOpener, fetchFrom, initRepository, lsRefs, serveUploadPack } from "../../../store/mod.ts";
-import type { FetchOptions, Oid, OpenService, Repository } from "../../../store/mod.ts";
-import { findProgram, realTest, run } from "../../tools/real.ts";
-import { commits, fsck, oidOf, programFlow, workTree } from "./git_server.ts";
-
-const LIMITS = {
-  packBytes: 1 << 28,
-  objectBytes: 1 << 26,
-  objects: 1e6,
-  deltaDepth: 4096,
-  deltaWork: 1 << 30,
-};
+import { connect, createRegistry, pipeFlow, tcpResolver } from "../../../conduit/mod.ts";
+import {
+  commandOpener,
+  daemonOpener,
+  fetchFrom,
+  flowOpener,
+  initRepository,
+  lsRefs,
+} from "../../../store/mod.ts";
+import type { Oid, OpenService, Repository, ServiceCommand } from "../../../store/mod.ts";
+import { findProgram, quietEnvironment, realTest, run } from "../../tools/real.ts";
+import { fetchOptions, follow, gitRemote, history, LIMITS, REMOTES } from "./fetch_remotes.ts";
+import { measuredFetch } from "./fetch_measure.ts";
+import { commits, fsck, oidOf, workTree } from "./git_server.ts";
 
 for (const version of [0, 1, 2] as const) {
-  for (const [name, opener] of [["git", gitOpener], ["our own server", ownOpener]] as const) {
+  for (const [name, opener] of REMOTES) {
     realTest(
       `fetches all, then what is new, from ${name} by v${version}`,
       { needs: ["git"] },
@@ -126,7 +127,7 @@ for (const version of [0, 1, 2] as const) {
       await run("git", ["add", "."], { cwd: work });
       await run("git", ["commit", "-q", "-m", "big"], { cwd: work });
       await withLocal(dir, async (repository) => {
-        const remote = gitOpener(`${work}/.git`);
+        const remote = gitRemote(`${work}/.git`);
         try {
           const first = await fetch(repository, remote.open, version);
           await moveTo(repository, "refs/heads/main", first.refs.get("refs/heads/main"));
@@ -195,7 +196,7 @@ realTest(
   "what the far program says on its error output is in the error",
   { needs: ["git"] },
   async ({ dir }) => {
-    const remote = gitOpener(`${dir}/nowhere.git`);
+    const remote = gitRemote(`${dir}/nowhere.git`);
     try {
       const outcome = await lsRefs({ open: remote.open, refPrefixes: [] });
       equal(outcome.ok, false);
@@ -210,10 +211,10 @@ realTest("a fetch over its limits leaves nothing behind", { needs: ["git"] }, as
   const work = await workTree(dir);
   await commits(work, 5);
   await withLocal(dir, async (repository) => {
-    const remote = gitOpener(`${work}/.git`);
+    const remote = gitRemote(`${work}/.git`);
     try {
       const outcome = await fetchFrom({
-        ...options(repository, remote.open, 2),
+        ...fetchOptions(repository, remote.open, 2),
         limits: { ...LIMITS, objects: 3 },
       });
       equal(outcome.ok || outcome.error.code, "limit");
@@ -224,23 +225,186 @@ realTest("a fetch over its limits leaves nothing behind", { needs: ["git"] }, as
   });
 });
 
-interface Remote {
-  readonly open: OpenService;
-  /** Everything that was started has ended. */
-  ended(): Promise<void>;
+for (const version of [0, 1, 2] as const) {
+  realTest(`fetches through a child's pipes and through standard streams, by v${version}`, {
+    needs: ["git"],
+  }, async ({ dir }) => {
+    const work = await workTree(dir);
+    await commits(work, 4);
+    const running: Promise<unknown>[] = [];
+    const started = ({ words: [service, path], env }: ServiceCommand) => {
+      const child = new Deno.Command(findProgram("git") ?? "git", {
+        args: [service.slice(4), path],
+        env: { ...quietEnvironment(), ...env },
+        clearEnv: true,
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      running.push(child.status);
+      const { stdin: writable, stdout: readable, stderr: diagnostics } = child;
+      return pipeFlow({ readable, writable, diagnostics, description: `${service} ${path}` });
+    };
+    await withLocal(dir, async (repository) => {
+      const open = commandOpener(
+        (command) => Promise.resolve({ ok: true, value: started(command) }),
+        `${work}/.git`,
+      );
+      await follow(repository, open, version, { depth: 2 });
+      await follow(repository, open, version, { unshallow: true });
+      equal((await history(repository.path)).commits.length, 4);
+      await commits(work, 1, "later");
+      const env: Record<string, string> = version === 0 ? {} : { GIT_PROTOCOL: `version=${version}` };
+      const once = flowOpener(started({ words: ["git-upload-pack", `${work}/.git`], env }));
+      equal((await follow(repository, once, version)).received?.objects, 3);
+      const again = await lsRefs({ open: once, refPrefixes: [], version });
+      equal(again.ok || again.error.code, "unreachable");
+      const nowhere = commandOpener(
+        (command) => Promise.resolve({ ok: true, value: started(command) }),
+        `${dir}/nowhere.git`,
+      );
+      const refused = await lsRefs({ open: nowhere, refPrefixes: [], version });
+      ok(!refused.ok);
+      match(refused.error.message, /nowhere\.git.* does not appear to be a git repository/);
+    });
+    await Promise.all(running);
+  });
+
+  realTest(`annotated tags come along with what they name where that is asked, by v${version}`, {
+    needs: ["git"],
+  }, async ({ dir }) => {
+    const work = await workTree(dir);
+    await commits(work, 3);
+    await run("git", ["tag", "-a", "-m", "t", "v1"], { cwd: work });
+    const tag = await oidOf(work, "v1") as Oid;
+    const remote = gitRemote(`${work}/.git`);
+    for (const includeTags of [false, true]) {
+      const repository = await initRepository(`${dir}/tags-${includeTags}.git`);
+      try {
+        await follow(repository, remote.open, version, { includeTags });
+        equal(await repository.has(tag), includeTags);
+      } finally {
+        repository.close();
+      }
+    }
+    await remote.ended();
+  });
+
+  realTest(`fetches everything again into a damaged store, which heals, by v${version}`, {
+    needs: ["git"],
+  }, async ({ dir, step }) => {
+    const work = await workTree(dir);
+    await commits(work, 30);
+    const remote = gitRemote(`${work}/.git`);
+    const whole = await history(`${work}/.git`);
+    await step("loose objects cut off, overwritten, gone", async () => {
+      // By a URL: a clone of a path shares its files with what it was cloned from.
+      await run("git", ["clone", "-q", "--bare", `file://${work}`, `${dir}/loose.git`]);
+      await scatter(`${dir}/loose.git`);
+      const victims: string[] = [];
+      for (const revision of ["main~3", "main~5^{tree}", "main:zone-base"]) {
+        victims.push(await oidOf(work, revision));
+      }
+      for (const [index, oid] of victims.entries()) {
+        const path = loosePath(`${dir}/loose.git`, oid);
+        await Deno.chmod(path, 0o644);
+        if (index === 0) await Deno.truncate(path, 9);
+        else if (index === 1) await Deno.writeFile(path, new Uint8Array(50).fill(7));
+        else await Deno.remove(path);
+      }
+      await healed(`${dir}/loose.git`);
+      await fsck(`${dir}/loose.git`);
+    });
+    await step("a pack with bytes that are others", async () => {
+      await run("git", ["clone", "-q", "--bare", `file://${work}`, `${dir}/packed.git`]);
+      await run("git", ["repack", "-q", "-a", "-d"], { cwd: `${dir}/packed.git` });
+      for await (const { name } of Deno.readDir(`${dir}/packed.git/objects/pack`)) {
+        if (!name.endsWith(".pack")) continue;
+        const path = `${dir}/packed.git/objects/pack/${name}`;
+        await Deno.chmod(path, 0o644);
+        const bytes = await Deno.readFile(path);
+        bytes.fill(0x55, bytes.length >> 1, (bytes.length >> 1) + 300);
+        await Deno.writeFile(path, bytes);
+      }
+      await healed(`${dir}/packed.git`);
+    });
+    await remote.ended();
+
+    async function healed(path: string): Promise<void> {
+      const repository = await initRepository(path);
+      try {
+        const outcome = await follow(repository, remote.open, version, { refetch: true });
+        equal(outcome.received?.objects, whole.objects.length);
+        for (const oid of whole.objects) ok(await repository.read(oid as Oid), oid);
+      } finally {
+        repository.close();
+      }
+    }
+  });
 }
 
-function gitOpener(path: string): Remote {
-  const running: Promise<void>[] = [];
-  return {
-    open(service, version) {
-      const env: Record<string, string> = version === 0 ? {} : { GIT_PROTOCOL: `version=${version}` };
-      const { flow, ended } = programFlow("git", [service.slice(4), path], env);
-      running.push(ended);
-      return Promise.resolve({ ok: true, value: flow });
-    },
-    ended: async () => void await Promise.all(running),
-  };
+realTest("what is there without its parts is fetched, whatever says that it is there", {
+  needs: ["git"],
+}, async ({ dir }) => {
+  const work = await workTree(dir);
+  await commits(work, 8);
+  await run("git", ["clone", "-q", "--bare", work, `${dir}/local.git`]);
+  await scatter(`${dir}/local.git`);
+  // A branch that was dropped here, of which a collection left the commit and took the file.
+  await run("git", ["update-ref", "refs/heads/main", "main~4"], { cwd: `${dir}/local.git` });
+  const blob = await oidOf(work, "main:zone-base");
+  await Deno.remove(loosePath(`${dir}/local.git`, blob));
+  await withLocal(dir, async (repository) => {
+    const remote = gitRemote(`${work}/.git`);
+    equal(await repository.has(await oidOf(work, "main") as Oid), true);
+    const outcome = await follow(repository, remote.open, 2);
+    ok((outcome.received?.objects ?? 0) > 0);
+    ok(await repository.has(blob as Oid));
+    await remote.ended();
+  });
+});
+
+realTest("one new commit in a long history costs three round trips and a look at the last few commits", {
+  needs: ["git"],
+}, async ({ dir }) => {
+  const work = await workTree(dir);
+  await commits(work, 400);
+  await run("git", ["clone", "-q", "--bare", work, `${dir}/local.git`]);
+  await commits(work, 1, "new");
+  await withLocal(dir, async (repository) => {
+    const remote = gitRemote(`${work}/.git`);
+    const measured = await measuredFetch(fetchOptions(repository, remote.open, 2));
+    equal(measured.outcome.received?.objects, 3);
+    equal(measured.roundTrips, 3);
+    ok(measured.reads < 60, `${measured.reads} objects were read`);
+    await remote.ended();
+    const moved = await repository.refs.move({
+      name: "refs/heads/main",
+      old: await repository.refs.get("refs/heads/main"),
+      new: measured.outcome.refs.get("refs/heads/main"),
+    });
+    ok(moved.ok);
+  });
+});
+
+function loosePath(repository: string, oid: string): string {
+  return `${repository}/objects/${oid.slice(0, 2)}/${oid.slice(2)}`;
+}
+
+/** Makes loose objects of what lies in packs. */
+async function scatter(repository: string): Promise<void> {
+  const folder = `${repository}/objects/pack`;
+  const packs: string[] = [];
+  for await (const { name } of Deno.readDir(folder)) if (name.endsWith(".pack")) packs.push(name);
+  for (const name of packs) {
+    const bytes = await Deno.readFile(`${folder}/${name}`);
+    for (const ending of ["pack", "idx", "rev"]) {
+      await Deno.remove(`${folder}/${name.replace(/pack$/, ending)}`).catch((error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      });
+    }
+    await run("git", ["unpack-objects", "-q"], { cwd: repository, stdin: bytes });
+  }
 }
 
 /** Counts what the remote sends. */
@@ -262,40 +426,8 @@ function countingOpener(open: OpenService): { readonly open: OpenService; bytes(
   };
 }
 
-function ownOpener(path: string): Remote {
-  const running: Promise<void>[] = [];
-  return {
-    open(_service, version) {
-      const [near, far] = memoryPair();
-      running.push((async () => {
-        const repository = await initRepository(path);
-        try {
-          const outcome = await serveUploadPack({ repository, flow: far, version });
-          if (!outcome.ok) throw outcome.error;
-        } finally {
-          repository.close();
-          far.close();
-        }
-      })());
-      return Promise.resolve({ ok: true, value: near });
-    },
-    ended: async () => void await Promise.all(running),
-  };
-}
-
-function options(repository: Repository, open: OpenService, version: 0 | 1 | 2): FetchOptions {
-  return {
-    open,
-    repository,
-    refPrefixes: ["refs/"],
-    version,
-    limits: LIMITS,
-    want: (refs) => [...refs.values()],
-  };
-}
-
 async function fetch(repository: Repository, open: OpenService, version: 0 | 1 | 2) {
-  const outcome = await fetchFrom(options(repository, open, version));
+  const outcome = await fetchFrom(fetchOptions(repository, open, version, { refPrefixes: ["refs/"] }));
   if (!outcome.ok) throw outcome.error;
   return outcome.value;
 }
