@@ -47,6 +47,11 @@ export class OidSet {
     return this.numberOf(this.#one);
   }
 
+  /** The ids in the order in which they were added, 20 bytes each; to be asked for anew once more were added. */
+  get ids(): Uint8Array {
+    return this.#ids;
+  }
+
   oidAt(number: number): Oid {
     if (number < 0 || number >= this.#size) {
       throw new RangeError(`a set of ${this.#size} ids has no ${number}th`);

@@ -224,8 +224,8 @@ function nodeOf(oid: Oid, content: Uint8Array): CommitNode {
 
 /** Of a commit as git writes it: `tree`, `parent`s, `author`, `committer`, a line each. */
 function plainNode(oid: Oid, content: Uint8Array): CommitNode | undefined {
-  // The lines that matter lie at the front; people's names in them may be any bytes, which Latin-1 takes one by one.
-  const text = String.fromCharCode(...content.subarray(0, FRONT));
+  // The lines that matter lie at the front; people's names in them may be any bytes, and nothing is taken from those.
+  const text = FRONT_TEXT.decode(content.subarray(0, FRONT));
   const tree = parseOid(text.slice(5, 45));
   if (!text.startsWith("tree ") || tree === undefined || text[45] !== "\n") return undefined;
   const parents: Oid[] = [];
@@ -254,4 +254,5 @@ function dateOf(committer: string): number {
 
 /** Bytes of a commit that are looked at first; a merge of many or a name of unusual length is decoded in full. */
 const FRONT = 1024;
+const FRONT_TEXT = new TextDecoder();
 const NONE: ReadonlySet<Oid> = new Set();

@@ -3,16 +3,16 @@
  * ids are compared as bytes where they lie. Benchmarks: tests/bench/clone_bench.ts, tests/bench/history_bench.ts.
  */
 import { OidSet } from "../object/oid_set.ts";
-import type { PackSource } from "../pack/write_pack.ts";
 import type { ObjectReader, Oid, Pause } from "../types.ts";
 import { StoreError } from "../types.ts";
 import { type CommitGraph, type CommitNode, DateQueue } from "./commit_graph.ts";
 import type { Zlib } from "../zlib/zlib.ts";
 import { EVERYTHING, type Filter } from "./upload/filter.ts";
+import type { StreamSource } from "./upload/pack_stream.ts";
 import { TreeWalk } from "./upload/tree_walk.ts";
 
 export interface SelectionRequest {
-  readonly reader: ObjectReader & PackSource<Oid>;
+  readonly reader: ObjectReader & StreamSource;
   /** For looking into the entries of packs; without it trees are read as any object is. */
   readonly zlib?: Zlib | undefined;
   readonly graph: CommitGraph;

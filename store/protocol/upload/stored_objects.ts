@@ -4,12 +4,16 @@
  * seen only what the delta changes is looked at, since all the rest of it was met before.
  * Benchmark: tests/bench/clone_bench.ts.
  */
+import { oidFromBytes } from "../../object/oid.ts";
 import { scanTree } from "../../object/tree_scan.ts";
 import { applyDelta, deltaSizes } from "../../pack/delta.ts";
+import { decodeEntryHeader, entryType } from "../../pack/entry.ts";
+import type { PackReader } from "../../pack/read_pack.ts";
 import type { PackSource } from "../../pack/write_pack.ts";
 import type { ObjectKind, ObjectReader, Oid, StoredEntry } from "../../types.ts";
 import { StoreError } from "../../types.ts";
-import type { Zlib } from "../../zlib/zlib.ts";
+import type { Inflater, Zlib } from "../../zlib/zlib.ts";
+import type { StreamSource } from "./pack_stream.ts";
 
 /** Reads like the source it has below it, and what lies whole in a pack without hashing it. */
 export function storedObjects<T extends ObjectReader & PackSource<Oid>>(source: T, zlib: Zlib): ObjectReader {
@@ -29,33 +33,42 @@ export function storedObjects<T extends ObjectReader & PackSource<Oid>>(source: 
 /** An entry of a tree: its mode, its name's place in `content`, its id's 20 bytes at nameEnd + 1. */
 export type VisitTree = (content: Uint8Array, mode: number, nameAt: number, nameEnd: number) => void;
 
-/** Trees for one walk. */
+/** Trees for one walk. Ids are given as 20 bytes at a place. */
 export class TreeReader {
-  readonly #source: ObjectReader & PackSource<Oid>;
-  readonly #zlib: Zlib | undefined;
-  #kept = new Map<Oid, Tree>();
-  /** What was kept before `#kept` was begun: given up as a whole, so that nothing is spent on choosing. */
-  #before = new Map<Oid, Tree>();
-  #keptBytes = 0;
+  readonly #source: ObjectReader & StreamSource;
+  readonly #inflater: Inflater | undefined;
+  readonly #packs: readonly WalkedPack[];
   readonly #room = new Slabs();
 
   /** Without zlib every tree is read as any object is. */
-  constructor(source: ObjectReader & PackSource<Oid>, zlib: Zlib | undefined) {
+  constructor(source: ObjectReader & StreamSource, zlib: Zlib | undefined) {
     this.#source = source;
-    this.#zlib = zlib;
+    this.#inflater = zlib?.inflater();
+    this.#packs = zlib === undefined ? [] : (source.packReaders?.() ?? []).map(walkedPack);
   }
 
   /**
    * Shows the entries of a tree, but for those that it shares with a tree that `seen` knows; where it could not be told
    * which those are, all. Gives the kind of what is no tree. @throws {StoreError} `missing`, `corrupt`, `malformed`
    */
-  async visit(oid: Oid, seen: (oid: Oid) => boolean, visit: VisitTree): Promise<ObjectKind> {
-    const tree = this.#stored(oid);
-    if (tree !== undefined) {
-      const all = tree.base === undefined || !seen(tree.base);
+  visit(
+    ids: Uint8Array,
+    at: number,
+    seen: (ids: Uint8Array, at: number) => boolean,
+    visit: VisitTree,
+  ): ObjectKind | Promise<ObjectKind> {
+    for (const pack of this.#packs) {
+      const rank = pack.rankOf(ids, at);
+      const tree = rank < 0 ? undefined : this.#stored(pack, rank);
+      if (tree === undefined) continue;
+      const all = tree.base < 0 || !seen(pack.reader.index.ids, tree.base * 20);
       visitEntries(tree, all ? 0 : tree.from, all ? tree.starts.length - 1 : tree.to, visit);
       return "tree";
     }
+    return this.#visitRead(oidFromBytes(ids, at), visit);
+  }
+
+  async #visitRead(oid: Oid, visit: VisitTree): Promise<ObjectKind> {
     const object = await this.#source.read(oid);
     if (object === undefined) throw new StoreError("missing", `object ${oid} is not there`);
     const { kind, content } = object;
@@ -63,46 +76,113 @@ export class TreeReader {
     return kind;
   }
 
-  /** Out of packs, where that can be done with little. */
-  #stored(oid: Oid): Tree | undefined {
-    const zlib = this.#zlib;
-    if (zlib === undefined) return undefined;
-    const chain: { readonly oid: Oid; readonly delta: Uint8Array }[] = [];
-    let at = oid;
-    let tree = this.#find(at);
+  /** Out of a pack, where that can be done with little; what is wrong with an entry is told by whoever reads the object. */
+  #stored(pack: WalkedPack, wanted: number): Tree | undefined {
+    try {
+      return this.#built(pack, wanted);
+    } catch (error) {
+      if (error instanceof Error) return undefined;
+      throw error;
+    }
+  }
+
+  #built(pack: WalkedPack, wanted: number): Tree | undefined {
+    const inflater = this.#inflater;
+    if (inflater === undefined) return undefined;
+    const { reader } = pack;
+    const { index } = reader;
+    const chain: { readonly rank: number; readonly delta: Uint8Array }[] = [];
+    let rank = wanted;
+    let tree = pack.kept.get(rank);
     while (tree === undefined) {
-      const entry = this.#source.storedEntry?.(at);
-      const bytes = entry === undefined || chain.length > DEEPEST ? undefined : inflated(entry, zlib);
-      if (entry === undefined || bytes === undefined) return undefined;
-      if (entry.kind === "delta") {
-        if (deltaSizes(bytes).result > SMALL) return undefined;
-        chain.push({ oid: at, delta: bytes });
-        at = entry.base;
-        tree = this.#find(at);
-      } else if (entry.kind === "tree") {
-        tree = wholeTree(bytes);
-        this.#keep(at, tree);
-      } else return undefined;
+      const start = index.offsetAt(rank);
+      const length = reader.endOf(rank) - start;
+      if (length > SMALL || chain.length > DEEPEST) return undefined;
+      const entry = reader.map(start, length);
+      const header = decodeEntryHeader(entry, 0, length);
+      if (header === undefined || header.size > SMALL) return undefined;
+      // With room for one byte more, or the end of the stream would not be seen.
+      const room = this.#room.bytes(header.size + 1);
+      inflater.reset();
+      const done = inflater.push(entry.subarray(header.length), room);
+      if (done.state !== "done" || done.produced !== header.size) return undefined;
+      const data = room.subarray(0, header.size);
+      if (header.type === entryType.tree) {
+        tree = wholeTree(data);
+        pack.kept.keep(rank, tree);
+        break;
+      }
+      if (header.type !== entryType.offsetDelta && header.type !== entryType.refDelta) return undefined;
+      if (deltaSizes(data).result > SMALL) return undefined;
+      chain.push({ rank, delta: data });
+      const base = header.type === entryType.offsetDelta
+        ? reader.rankAt(start - header.distance)
+        : pack.rankOf(entry, header.baseAt);
+      if (base === undefined || base < 0) return undefined;
+      rank = base;
+      tree = pack.kept.get(rank);
     }
     for (let link = chain.pop(); link !== undefined; link = chain.pop()) {
-      tree = changedTree(at, tree, link.delta, this.#room);
-      at = link.oid;
-      this.#keep(at, tree);
+      tree = changedTree(rank, tree, link.delta, this.#room);
+      rank = link.rank;
+      pack.kept.keep(rank, tree);
     }
     return tree;
   }
+}
 
-  #find(oid: Oid): Tree | undefined {
-    return this.#kept.get(oid) ?? this.#before.get(oid);
+/** A pack that trees are read out of, and those that were. */
+interface WalkedPack {
+  readonly reader: PackReader<Oid>;
+  /** -1 for what it has not. */
+  rankOf(ids: Uint8Array, at: number): number;
+  readonly kept: Kept;
+}
+
+function walkedPack(reader: PackReader<Oid>): WalkedPack {
+  const { ids, count } = reader.index;
+  // The first two bytes leave next to nothing to search in any pack of a size that is ours.
+  const fanOut = new Uint32Array(65537);
+  for (let rank = 0; rank < count; rank++) fanOut[ids[rank * 20] * 256 + ids[rank * 20 + 1] + 1] = rank + 1;
+  for (let first = 1; first <= 65536; first++) fanOut[first] = Math.max(fanOut[first], fanOut[first - 1]);
+  return {
+    reader,
+    kept: new Kept(),
+    rankOf(wanted, at) {
+      const first = wanted[at] * 256 + wanted[at + 1];
+      let low = fanOut[first];
+      let high = fanOut[first + 1];
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        let difference = 0;
+        for (let i = 2; i < 20 && difference === 0; i++) difference = ids[middle * 20 + i] - wanted[at + i];
+        if (difference === 0) return middle;
+        if (difference < 0) low = middle + 1;
+        else high = middle;
+      }
+      return -1;
+    },
+  };
+}
+
+/** Trees for a while after they were read, by rank. */
+class Kept {
+  #kept = new Map<number, Tree>();
+  /** What was kept before: given up as a whole, so that nothing is spent on choosing. */
+  #before = new Map<number, Tree>();
+  #bytes = 0;
+
+  get(rank: number): Tree | undefined {
+    return this.#kept.get(rank) ?? this.#before.get(rank);
   }
 
-  #keep(oid: Oid, tree: Tree): void {
-    this.#kept.set(oid, tree);
-    this.#keptBytes += tree.content.length + tree.starts.byteLength + 200;
-    if (this.#keptBytes <= KEPT_BYTES) return;
+  keep(rank: number, tree: Tree): void {
+    this.#kept.set(rank, tree);
+    this.#bytes += tree.content.length + tree.starts.byteLength + 200;
+    if (this.#bytes <= KEPT_BYTES) return;
     this.#before = this.#kept;
     this.#kept = new Map();
-    this.#keptBytes = 0;
+    this.#bytes = 0;
   }
 }
 
@@ -110,19 +190,19 @@ interface Tree {
   readonly content: Uint8Array;
   /** Where its entries start, and at last where they end. */
   readonly starts: Uint32Array;
-  /** The tree that it is a delta on: the two have the same entries but for those from `from` to before `to`. */
-  readonly base: Oid | undefined;
+  /** The rank of the tree that it is a delta on, or -1: the two have the same entries but for `from` to before `to`. */
+  readonly base: number;
   readonly from: number;
   readonly to: number;
 }
 
 function wholeTree(content: Uint8Array): Tree {
-  return { content, starts: startsOf(content, 0, content.length), base: undefined, from: 0, to: 0 };
+  return { content, starts: startsOf(content, 0, content.length).slice(), base: -1, from: 0, to: 0 };
 }
 
 /** What a delta makes of a tree. Only what lies between the two ends that it leaves alone is taken apart anew. */
 function changedTree(
-  base: Oid,
+  base: number,
   { content: old, starts: before }: Tree,
   delta: Uint8Array,
   room: Slabs,
@@ -149,17 +229,28 @@ function changedTree(
   return { content, starts, base, from: first, to: first + between.length - 1 };
 }
 
-/** Starts of the entries in a part of a tree that holds whole ones, and the part's end. @throws {StoreError} `malformed` */
+/**
+ * Starts of the entries in a part of a tree that holds whole ones, and the part's end; good until the next call.
+ * @throws {StoreError} `malformed`
+ */
 function startsOf(content: Uint8Array, from: number, to: number): Uint32Array {
-  const starts: number[] = [from];
+  let count = 0;
+  startsRoom[count++] = from;
   for (let at = from; at < to;) {
     const nameEnd = content.indexOf(0, at);
     at = nameEnd + 21;
     if (nameEnd < 0 || at > to) throw new StoreError("malformed", "a tree entry is cut short");
-    starts.push(at);
+    if (count === startsRoom.length) {
+      const larger = new Uint32Array(count * 2);
+      larger.set(startsRoom);
+      startsRoom = larger;
+    }
+    startsRoom[count++] = at;
   }
-  return Uint32Array.from(starts);
+  return startsRoom.subarray(0, count);
 }
+
+let startsRoom = new Uint32Array(1024);
 
 function visitEntries({ content, starts }: Tree, from: number, to: number, visit: VisitTree): void {
   if (from >= to) return;
@@ -209,7 +300,7 @@ class Slabs {
   #bytes = new Uint8Array(0);
   #numbers = new Uint32Array(0);
 
-  bytes(length: number): Uint8Array {
+  bytes(length: number): Uint8Array<ArrayBuffer> {
     if (this.#bytes.length < length) this.#bytes = new Uint8Array(Math.max(length, SLAB));
     const room = this.#bytes.subarray(0, length);
     this.#bytes = this.#bytes.subarray(length);

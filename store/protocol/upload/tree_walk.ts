@@ -3,18 +3,17 @@
  * compared as bytes where they lie. Benchmark: tests/bench/clone_bench.ts.
  */
 import { latin1 } from "../../object/bytes.ts";
-import { oidFromBytes } from "../../object/oid.ts";
 import { OidSet } from "../../object/oid_set.ts";
 import { isGitlinkMode, isTreeMode } from "../../object/tree_scan.ts";
-import type { PackSource } from "../../pack/write_pack.ts";
-import type { ObjectReader, Oid, Pause } from "../../types.ts";
+import type { ObjectKind, ObjectReader, Oid, Pause } from "../../types.ts";
 import { StoreError } from "../../types.ts";
 import type { Zlib } from "../../zlib/zlib.ts";
 import type { Filter } from "./filter.ts";
+import type { StreamSource } from "./pack_stream.ts";
 import { TreeReader, type VisitTree } from "./stored_objects.ts";
 
 export class TreeWalk {
-  readonly #reader: ObjectReader & PackSource<Oid>;
+  readonly #reader: ObjectReader & StreamSource;
   readonly #trees: TreeReader;
   /** Trees whose entries were all looked at. */
   readonly #visited = new OidSet();
@@ -22,11 +21,12 @@ export class TreeWalk {
   readonly #chosen: OidSet;
   readonly #filter: Filter;
   readonly #pause: Pause | undefined;
+  #steps = 0;
   /** Blobs that are sent if they are small enough. */
   readonly #unweighed = new OidSet();
 
   constructor(parts: {
-    readonly reader: ObjectReader & PackSource<Oid>;
+    readonly reader: ObjectReader & StreamSource;
     readonly zlib: Zlib | undefined;
     readonly known: OidSet;
     readonly chosen: OidSet;
@@ -43,19 +43,26 @@ export class TreeWalk {
 
   /** Trees of commits, with what is below them, beside trees that the other side has. */
   async beside(trees: readonly Oid[], have: readonly Oid[]): Promise<void> {
-    for (const tree of have) this.#known.addOid(tree);
+    const known = new OidSet();
+    for (const tree of have) {
+      this.#known.addOid(tree);
+      known.addOid(tree);
+    }
     if (this.#filter.treesAbove === 0) return;
-    const send = trees.filter((tree) => !this.#known.hasOid(tree) && this.#chosen.addOid(tree));
+    const send: number[] = [];
+    for (const tree of trees) {
+      if (!this.#known.hasOid(tree) && this.#chosen.addOid(tree)) send.push(this.#chosen.size - 1);
+    }
     // By levels where depth counts: what is met first is then met where it is least deep.
-    if (this.#filter.treesAbove !== Infinity) return await this.#levels(send, have);
-    if (have.length > 0) return await this.#paths(send, have);
+    if (this.#filter.treesAbove !== Infinity) return await this.#levels(send, known);
+    if (known.size > 0) return await this.#paths(send, known);
     for (const tree of send) await this.#below(tree);
   }
 
   /** An object wanted by its id: a blob, or a tree with what is below it. */
   async from(oid: Oid): Promise<void> {
     this.#chosen.addOid(oid);
-    await this.#below(oid);
+    await this.#below(this.#chosen.numberOfOid(oid));
   }
 
   async chooseBySize(): Promise<void> {
@@ -68,98 +75,115 @@ export class TreeWalk {
     }
   }
 
-  /** Nothing is known: one tree after the other, as they lie in a pack. */
-  async #below(root: Oid): Promise<void> {
+  /** Nothing is known: one tree after the other, as they lie in a pack. Objects go by their numbers among the chosen. */
+  async #below(root: number): Promise<void> {
     const stack = [root];
-    for (let oid = stack.pop(); oid !== undefined; oid = stack.pop()) {
-      await this.#choose(oid, (content, at) => stack.push(oidFromBytes(content, at)));
+    const descend = (tree: number) => void stack.push(tree);
+    for (let tree = stack.pop(); tree !== undefined; tree = stack.pop()) {
+      const wait = this.#choose(tree, descend);
+      if (wait !== undefined) await wait;
     }
   }
 
   /** Folder by folder: what the other side has in the same one is looked at first. */
-  async #paths(trees: readonly Oid[], have: readonly Oid[]): Promise<void> {
-    const stack = [{ trees, have }];
+  async #paths(trees: readonly number[], have: OidSet): Promise<void> {
+    const stack: { readonly trees: readonly number[]; readonly have: OidSet }[] = [{ trees, have }];
     for (let folder = stack.pop(); folder !== undefined; folder = stack.pop()) {
-      if (folder.trees.length === 0) continue;
-      const haveBelow = new Map<string, Set<Oid>>();
-      for (const oid of folder.have) {
-        await this.#know(oid, (content, mode, nameAt, nameEnd) => {
-          if (isTreeMode(mode)) add(haveBelow, content, nameAt, nameEnd);
+      const haveBelow = new Map<string, OidSet>();
+      await this.#know(folder.have, (content, mode, nameAt, nameEnd) => {
+        if (!isTreeMode(mode)) return;
+        const name = latin1(content.subarray(nameAt, nameEnd));
+        const oids = haveBelow.get(name) ?? new OidSet();
+        oids.add(content, nameEnd + 1);
+        haveBelow.set(name, oids);
+      });
+      const below = new Map<string, number[]>();
+      for (const tree of folder.trees) {
+        await this.#choose(tree, (found, content, nameAt, nameEnd) => {
+          const name = latin1(content.subarray(nameAt, nameEnd));
+          const numbers = below.get(name);
+          if (numbers === undefined) below.set(name, [found]);
+          else numbers.push(found);
         });
       }
-      const below = new Map<string, Set<Oid>>();
-      for (const oid of folder.trees) {
-        await this.#choose(oid, (content, _, nameAt, nameEnd) => add(below, content, nameAt, nameEnd));
-      }
-      for (const [name, oids] of below) {
-        stack.push({ trees: [...oids], have: [...haveBelow.get(name) ?? []] });
+      for (const [name, numbers] of below) {
+        stack.push({ trees: numbers, have: haveBelow.get(name) ?? new OidSet() });
       }
     }
   }
 
-  async #levels(trees: readonly Oid[], have: readonly Oid[]): Promise<void> {
+  async #levels(trees: readonly number[], have: OidSet): Promise<void> {
     let known = have;
     let level = trees;
     for (let depth = 1; level.length > 0; depth++) {
-      const knownBelow: Oid[] = [];
-      for (const oid of known) {
-        await this.#know(oid, (content, mode, _, nameEnd) => {
-          if (isTreeMode(mode)) knownBelow.push(oidFromBytes(content, nameEnd + 1));
-        });
-      }
+      const knownBelow = new OidSet();
+      await this.#know(known, (content, mode, _, nameEnd) => {
+        if (isTreeMode(mode)) knownBelow.add(content, nameEnd + 1);
+      });
       if (depth >= this.#filter.treesAbove) return;
-      const below: Oid[] = [];
-      for (const oid of level) {
-        await this.#choose(oid, (content, at) => below.push(oidFromBytes(content, at)));
-      }
+      const below: number[] = [];
+      for (const tree of level) await this.#choose(tree, (found) => void below.push(found));
       known = knownBelow;
       level = below;
     }
   }
 
-  /** Takes what a tree holds, where it is not known and not yet chosen; `descend` is called for its trees. */
-  async #choose(
-    oid: Oid,
-    descend: (content: Uint8Array, at: number, nameAt: number, nameEnd: number) => void,
-  ): Promise<void> {
-    await this.#pause?.();
+  /**
+   * Takes what a tree holds, where it is not known and not yet chosen; `descend` is called for its trees. Nothing where it
+   * is done already, so that most trees cost no wait.
+   */
+  #choose(number: number, descend: Descend): Promise<void> | undefined {
+    if (this.#pause !== undefined && ++this.#steps % STEPS === 0) {
+      return this.#pause().then(() => this.#chooseNow(number, descend));
+    }
+    return this.#chooseNow(number, descend);
+  }
+
+  #chooseNow(number: number, descend: Descend): Promise<void> | undefined {
     const { blobsBelow } = this.#filter;
     const known = this.#known;
     const chosen = this.#chosen;
-    const kind = await this.#trees.visit(oid, this.#isVisited, (content, mode, nameAt, nameEnd) => {
+    const ids = chosen.ids;
+    const kind = this.#trees.visit(ids, number * 20, this.#isVisited, (content, mode, nameAt, nameEnd) => {
       const at = nameEnd + 1;
       if (isTreeMode(mode)) {
-        if (!known.has(content, at) && chosen.add(content, at)) descend(content, at, nameAt, nameEnd);
+        if (!known.has(content, at) && chosen.add(content, at)) {
+          descend(chosen.size - 1, content, nameAt, nameEnd);
+        }
       } else if (blobsBelow !== 0 && !isGitlinkMode(mode) && !known.has(content, at)) {
         if (blobsBelow === Infinity) chosen.add(content, at);
         else this.#unweighed.add(content, at);
       }
     });
-    if (kind === "tree") this.#visited.addOid(oid);
+    const note = (found: ObjectKind) => {
+      if (found === "tree") this.#visited.add(ids, number * 20);
+    };
+    if (typeof kind !== "string") return kind.then(note);
+    note(kind);
+    return undefined;
   }
 
-  /** Notes what a tree of the other side's holds, all of it. */
-  async #know(oid: Oid, visit: VisitTree): Promise<void> {
-    await this.#pause?.();
-    await this.#trees.visit(oid, never, (content, mode, nameAt, nameEnd) => {
-      if (isGitlinkMode(mode)) return;
-      this.#known.add(content, nameEnd + 1);
-      visit(content, mode, nameAt, nameEnd);
-    });
+  /** Notes what trees of the other side's hold, all of it. */
+  async #know(trees: OidSet, visit: VisitTree): Promise<void> {
+    for (let number = 0; number < trees.size; number++) {
+      await this.#pause?.();
+      await this.#trees.visit(trees.ids, number * 20, never, (content, mode, nameAt, nameEnd) => {
+        if (isGitlinkMode(mode)) return;
+        this.#known.add(content, nameEnd + 1);
+        visit(content, mode, nameAt, nameEnd);
+      });
+    }
   }
 
-  readonly #isVisited = (oid: Oid) => this.#visited.hasOid(oid);
+  readonly #isVisited = (ids: Uint8Array, at: number) => this.#visited.has(ids, at);
 }
+
+/** A tree that was chosen, by its number, and where its entry lies. */
+type Descend = (number: number, content: Uint8Array, nameAt: number, nameEnd: number) => void;
+
+/** Trees between two looks at the clock. */
+const STEPS = 16;
 
 function never(): boolean {
   return false;
-}
-
-/** Adds the tree that an entry names to those of its name. */
-function add(names: Map<string, Set<Oid>>, content: Uint8Array, nameAt: number, nameEnd: number): void {
-  const name = latin1(content.subarray(nameAt, nameEnd));
-  const oids = names.get(name);
-  const oid = oidFromBytes(content, nameEnd + 1);
-  if (oids === undefined) names.set(name, new Set([oid]));
-  else oids.add(oid);
 }
