@@ -98,8 +98,8 @@ export type { GoodSignature, SignatureError, VerifyOptions } from "./signature/c
 export { signerFrom } from "./signature/signer.ts";
 export type { Signer } from "./signature/signer.ts";
 export type { SignPayload } from "./signature/signature_header.ts";
-export { newCommits } from "./tree/new_commits.ts";
-export type { NewCommits } from "./tree/new_commits.ts";
+export { newCommits } from "./protocol/new_commits.ts";
+export type { NewCommits } from "./protocol/new_commits.ts";
 
 // A repository over anything that files can be kept in.
 export { initRepositoryOn, openRepositoryOn } from "./repository/repository.ts";

@@ -265,7 +265,10 @@ class ReceiveSession {
   async #foreignBase(quarantine: Quarantine, shallow: ReadonlySet<Oid>): Promise<StoreError | undefined> {
     const { repository } = this.#options;
     const tips = (await repository.refs.list()).values();
-    const [foreign] = await unreachableAmong(repository, tips, quarantine.bases(), shallow);
+    const [foreign] = await unreachableAmong(repository, tips, quarantine.bases(), {
+      shallow,
+      pause: breather(),
+    });
     if (foreign === undefined) return undefined;
     return new StoreError("malformed", `a delta is built on object ${foreign}, which no ref leads to`);
   }

@@ -1,25 +1,23 @@
-import { breather } from "../repository/breather.ts";
 import { CommitGraph, DateQueue } from "../protocol/commit_graph.ts";
 import { oidFromBytes } from "../object/oid.ts";
 import { OidSet } from "../object/oid_set.ts";
 import { isGitlinkMode, isTreeMode, scanTree } from "../object/tree_scan.ts";
-import type { ObjectReader, Oid } from "../types.ts";
+import type { ObjectReader, Oid, Pause } from "../types.ts";
 
 /**
  * Those of the objects that no tip leads to. It looks at the youngest commits first and ends when all are found: what a
  * client builds on is nearly always in the last trees. At the worst it costs a look at every tree.
  *
- * @param shallow commits whose parents are not there
+ * @param options.shallow commits whose parents are not there
  */
 export async function unreachableAmong(
   reader: ObjectReader,
   tips: Iterable<Oid>,
   objects: Iterable<Oid>,
-  shallow?: ReadonlySet<Oid>,
+  { shallow, pause }: { readonly shallow?: ReadonlySet<Oid>; readonly pause?: Pause } = {},
 ): Promise<Set<Oid>> {
   const wanted = new Set(objects);
   if (wanted.size === 0) return wanted;
-  const pause = breather();
   const graph = new CommitGraph(reader, pause, shallow);
   const queue = new DateQueue();
   const commits = new Set<Oid>();
@@ -35,7 +33,7 @@ export async function unreachableAmong(
     const stack = seen.addOid(root) ? [root] : [];
     for (let oid = stack.pop(); oid !== undefined && wanted.size > 0; oid = stack.pop()) {
       wanted.delete(oid);
-      await pause();
+      await pause?.();
       const content = (await reader.read(oid))?.content;
       if (content === undefined) continue;
       scanTree(content, (mode, _, nameEnd) => {

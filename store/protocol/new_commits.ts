@@ -1,6 +1,6 @@
 import type { ObjectReader, Oid } from "../types.ts";
 import { breather } from "../repository/breather.ts";
-import { CommitGraph, DateQueue, isAncestor } from "../protocol/commit_graph.ts";
+import { CommitGraph, DateQueue, isAncestor } from "./commit_graph.ts";
 
 /** The commits that a ref's move brings. */
 export interface NewCommits {
