@@ -4,7 +4,7 @@ import type { ObjectReader, Oid, StoredEntry } from "../types.ts";
 import { hashObject } from "../object/hash.ts";
 import { oidFromBytes, toHex } from "../object/oid.ts";
 import { indexPack, type PackStorage } from "../pack/index_pack.ts";
-import { writePack } from "../pack/write_pack.ts";
+import { packObjects } from "../pack/pack_objects.ts";
 import { breather } from "../repository/breather.ts";
 import { ioError, randomSuffix } from "../repository/files.ts";
 import { createFile, readExactly, removeIfThere, syncPath } from "./files.ts";
@@ -42,31 +42,23 @@ export interface WrittenBundle {
 export async function writeBundle(options: BundleOptions): Promise<WrittenBundle> {
   const { objects, commit, path } = options;
   const indexPath = bundleIndexPath(path);
-  const oids = await reachedBy(objects, commit);
+  const items = await reachedBy(objects, commit);
   const temporary = `${path}.tmp_${randomSuffix()}`;
   const temporaryIndex = `${indexPath}.tmp_${randomSuffix()}`;
   try {
     using file = Deno.openSync(temporary, { read: true, write: true, createNew: true, mode: 0o644 });
-    const rest = breather();
+    const chunks = packObjects(items, objects, { zlib: nodeZlib, newSha1, pause: breather() });
     let written = 0;
-    const chunks = writePack(oids, objects, {
-      zlib: nodeZlib,
-      newSha1,
-      offsetDeltas: true,
-      pause: () => {
-        options.progress?.(++written, oids.length);
-        return rest();
-      },
-    });
     const pack = await indexPack(chunks, {
       limits: BUNDLE_LIMITS,
       zlib: nodeZlib,
       newSha1,
       identify: (kind, content) => hashObject(kind, content, newSha1),
       storage: appendingTo(file),
+      onObject: () => options.progress?.(++written, items.length),
       pause: breather(),
     });
-    if (pack.count !== oids.length || oidFromBytes(pack.oids) !== commit) {
+    if (pack.count !== items.length || oidFromBytes(pack.oids) !== commit) {
       throw new StoreError("io", `${path}: what was written is not what was meant to be`);
     }
     await file.sync();

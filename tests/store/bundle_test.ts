@@ -71,6 +71,36 @@ realTest(
 );
 
 realTest(
+  "files that are alike are written as differences, stored so or not",
+  { needs: ["git"] },
+  async ({ dir }) => {
+    const history = `${dir}/h.git`;
+    await run("git", ["init", "-q", "-b", "main", history]);
+    const lines = Array.from({ length: 400 }, (_, at) => `host${at} 300 IN A 192.0.2.${at % 256}`);
+    for (let at = 0; at < 20; at++) {
+      await Deno.writeTextFile(
+        `${history}/zone${at}.test.zone`,
+        [`$ORIGIN zone${at}.test.`, ...lines, ""].join("\n"),
+      );
+    }
+    await run("git", ["add", "-A"], { cwd: history });
+    await run("git", ["commit", "-qm", "Zones"], { cwd: history });
+    const repository = await openRepository(history);
+    const path = `${dir}/zones.pack`;
+    await writeBundle({ objects: repository, commit: await tipOf(history), path });
+    repository.close();
+    const deltas = (await run("git", ["verify-pack", "-s", path])).stdout;
+    match(deltas, /^non delta: 3 objects$/m);
+    const bundle = await openBundle(path);
+    equal(
+      textOf(await readPath(bundle, bundle.commit, "zone7.test.zone") ?? new Uint8Array()),
+      await Deno.readTextFile(`${history}/zone7.test.zone`),
+    );
+    bundle.close();
+  },
+);
+
+realTest(
   "the pack alone is enough, and an index of another pack is refused",
   { needs: ["git"] },
   async ({ dir }) => {
