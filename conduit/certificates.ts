@@ -14,22 +14,22 @@ export interface ClientCertificateSource {
 }
 
 /** Checks that key and certificate can be read and belong together. The error is a sentence. */
-export function readClientCertificate(source: ClientCertificateSource): Result<ClientCertificate, string> {
-  const leaf = attempt("the client certificate", () => new X509Certificate(source.certificate));
+export function readCertificate(source: ClientCertificateSource): Result<ClientCertificate, string> {
+  const leaf = attempt("the certificate", () => new X509Certificate(source.certificate));
   if (!leaf.ok) return leaf;
   const encrypted = /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(source.key);
   if (encrypted && source.passphrase === undefined) {
-    return { ok: false, error: "the client certificate's key is encrypted, and no passphrase is configured" };
+    return { ok: false, error: "the certificate's key is encrypted, and no passphrase is configured" };
   }
-  const key = attempt("the client certificate's key", () =>
+  const key = attempt("the certificate's key", () =>
     createPrivateKey({
       key: source.key,
       ...(encrypted && source.passphrase !== undefined ? { passphrase: source.passphrase } : {}),
     }));
   if (!key.ok) return key;
-  const matches = attempt("the client certificate", () => leaf.value.checkPrivateKey(key.value));
+  const matches = attempt("the certificate", () => leaf.value.checkPrivateKey(key.value));
   if (!matches.ok) return matches;
-  if (!matches.value) return { ok: false, error: "the client certificate is not for the key beside it" };
+  if (!matches.value) return { ok: false, error: "the certificate is not for the key beside it" };
   const pem = key.value.export({ type: "pkcs8", format: "pem" });
   return { ok: true, value: { certificate: source.certificate, key: String(pem) } };
 }

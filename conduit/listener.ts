@@ -1,5 +1,6 @@
 import { FlowError, type PeerAddress, type Result } from "./flow.ts";
 import { hostPort } from "./endpoint.ts";
+import { ConnectError } from "./protocol.ts";
 
 /** Something that listens. */
 export interface Listener {
@@ -23,7 +24,13 @@ export interface ListenLimits {
   readonly idleMs?: number | undefined;
 }
 
-export type ListenErrorCode = "in-use" | "not-permitted" | "no-address" | "bad-host-key" | "failed";
+export type ListenErrorCode =
+  | "in-use"
+  | "not-permitted"
+  | "no-address"
+  | "bad-host-key"
+  | "bad-certificate"
+  | "failed";
 
 /** Why an address could not be listened on; the message names address and port. */
 export class ListenError extends Error {
@@ -44,7 +51,7 @@ export type ListenEvent =
  * What a handler threw, as an event: a flow that broke is its peer's doing, anything else a fault of ours.
  */
 export function handlerEvent(peer: PeerAddress | undefined, cause: unknown): ListenEvent {
-  return cause instanceof FlowError
+  return cause instanceof FlowError || cause instanceof ConnectError
     ? { kind: "peer-failed", peer, reason: cause.message }
     : { kind: "handler-failed", peer, cause };
 }

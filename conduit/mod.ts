@@ -56,6 +56,8 @@ export type { Listener, ListenErrorCode, ListenEvent, ListenLimits } from "./lis
 export { ListenError } from "./listener.ts";
 export type { ListenTcpOptions } from "./listen_tcp.ts";
 export { listenTcp } from "./listen_tcp.ts";
+export type { ListenTlsOptions, ServerCertificate } from "./listen_tls.ts";
+export { listenTls } from "./listen_tls.ts";
 
 // SSH: commands on other hosts, commands that others run here, and OpenSSH's formats.
 export type { SshConfig, SshFlow, SshResolverOptions } from "./ssh/client.ts";

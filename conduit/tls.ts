@@ -1,5 +1,5 @@
 import { addressesOf, type Lookup, systemLookup } from "./addresses.ts";
-import { type ClientCertificateSource, readClientCertificate, readRoots } from "./certificates.ts";
+import { type ClientCertificateSource, readCertificate, readRoots } from "./certificates.ts";
 import { attempt } from "./deadline.ts";
 import { hostPort } from "./endpoint.ts";
 import type { Flow } from "./flow.ts";
@@ -80,7 +80,7 @@ function readSettings(
 ): TlsSettings | string {
   const trusted = roots === undefined || roots.length === 0 ? undefined : readRoots(roots);
   if (trusted?.ok === false) return trusted.error;
-  const certificate = clientCertificate && readClientCertificate(clientCertificate);
+  const certificate = clientCertificate && readCertificate(clientCertificate);
   if (certificate?.ok === false) return certificate.error;
   return { serverName, roots: trusted?.value, alpn, clientCertificate: certificate?.value, idleMs };
 }

@@ -1,6 +1,6 @@
 /** TLS over any flow, by the runtime's own stack. */
 import { isIP } from "node:net";
-import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
+import { connect, type ConnectionOptions, TLSSocket, type TLSSocketOptions } from "node:tls";
 import { ChunkReader, FlowDuplex, toFlowError, writeAll } from "./duplex.ts";
 import { type Flow, FlowError } from "./flow.ts";
 import { createPatience } from "./patience.ts";
@@ -37,32 +37,87 @@ const CLOSE_NOTIFY_MS = 250;
  * Makes a flow secure. Owns the flow below from here on, also when it fails.
  * @throws {ConnectError} `tls` for a handshake or certificate that is no good
  */
-export async function secureFlow(
+export function secureFlow(
   below: Flow,
   settings: TlsSettings,
   description: string,
   signal: AbortSignal,
 ): Promise<Flow> {
+  const { serverName, idleMs } = settings;
+  return overTls(below, { description, idleMs, signal }, async (duplex, listen) => {
+    const socket = connect(tlsOptions(duplex, settings));
+    listen(socket);
+    await handshake(socket, duplex, "secureConnect", `as ${serverName}`);
+    // The runtime says so too; this is the line that everything rests on.
+    if (!socket.authorized) throw handshakeError(socket.authorizationError, `as ${serverName}`);
+    checkAlpn(socket, settings);
+  });
+}
+
+/** What a TLS connection is taken with. */
+export interface TlsServerSettings {
+  /** PEM, the leaf first. */
+  readonly certificate: string;
+  /** PEM, not encrypted. */
+  readonly key: string;
+  /** Application protocols, best first (RFC 7301); where any are, a client that offers others only is refused. */
+  readonly alpn?: readonly string[] | undefined;
+  readonly idleMs?: number | undefined;
+}
+
+/** The same from the other side: takes a client's handshake. @throws as `secureFlow` */
+export function acceptFlow(
+  below: Flow,
+  { certificate, key, alpn = [], idleMs }: TlsServerSettings,
+  description: string,
+  signal: AbortSignal,
+): Promise<Flow> {
+  return overTls(below, { description, idleMs, signal }, async (duplex, listen) => {
+    const options: TLSSocketOptions & { allowHalfOpen: boolean } = {
+      isServer: true,
+      cert: certificate,
+      key,
+      minVersion: "TLSv1.2",
+      allowHalfOpen: true,
+      ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
+    };
+    // Typed for sockets, documented for any duplex stream.
+    const socket: TLSSocket = Reflect.construct(TLSSocket, [duplex, options]);
+    listen(socket);
+    await handshake(socket, duplex, "secure", `with ${description}`);
+  });
+}
+
+interface OverTls {
+  readonly description: string;
+  readonly idleMs: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+async function overTls(
+  below: Flow,
+  { description, idleMs, signal }: OverTls,
+  open: (duplex: FlowDuplex, listen: (socket: TLSSocket) => void) => Promise<void>,
+): Promise<Flow> {
   let secured = false;
-  let reader: ChunkReader | undefined;
+  let opened: { readonly socket: TLSSocket; readonly reader: ChunkReader } | undefined;
   let handshakeEnd: ReturnType<typeof setTimeout> | undefined;
   const duplex = new FlowDuplex(below, (ended) => {
     const truncated = new FlowError("reset", `${description}: the connection ended without TLS's own end`);
-    reader?.failWhenDry(truncated, CLOSE_NOTIFY_MS);
+    opened?.reader.failWhenDry(truncated, CLOSE_NOTIFY_MS);
     if (!secured) handshakeEnd = setTimeout(() => secured || ended(), CLOSE_NOTIFY_MS);
   });
   const giveUp = () => duplex.destroy();
   signal.addEventListener("abort", giveUp, { once: true });
   try {
     signal.throwIfAborted();
-    const socket = connect(tlsOptions(duplex, settings));
     // Listens from the start, so that an error at any time has somebody to be told to.
-    reader = new ChunkReader(socket);
-    await handshake(socket, duplex, settings.serverName);
+    await open(duplex, (socket) => opened = { socket, reader: new ChunkReader(socket) });
+    if (opened === undefined) throw new ConnectError("tls", `${description}: there is no TLS`);
     secured = true;
-    checkAlpn(socket, settings);
-    return flowOf(socket, reader, below, description, settings.idleMs);
+    return flowOf(opened.socket, opened.reader, below, description, idleMs);
   } catch (error) {
+    opened?.socket.destroy();
     duplex.destroy();
     throw error;
   } finally {
@@ -89,24 +144,27 @@ function tlsOptions(duplex: FlowDuplex, settings: TlsSettings): ConnectionOption
   };
 }
 
-async function handshake(socket: TLSSocket, duplex: FlowDuplex, serverName: string): Promise<void> {
+async function handshake(
+  socket: TLSSocket,
+  duplex: FlowDuplex,
+  done: "secureConnect" | "secure",
+  how: string,
+): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    socket.once("secureConnect", resolve);
-    const failed = (error?: Error | null) => reject(handshakeError(duplex.errored ?? error, serverName));
+    socket.once(done, resolve);
+    const failed = (error?: Error | null) => reject(handshakeError(duplex.errored ?? error, how));
     socket.once("error", failed);
     socket.once("close", () => failed());
     duplex.once("error", failed);
     duplex.once("close", () => failed());
   });
-  // The runtime says so too; this is the line that everything rests on.
-  if (!socket.authorized) throw handshakeError(socket.authorizationError, serverName);
 }
 
-function handshakeError(error: unknown, serverName: string): ConnectError {
+function handshakeError(error: unknown, how: string): ConnectError {
   if (error instanceof FlowError) return new ConnectError("protocol", error.message, { cause: error });
   const message = error instanceof Error ? error.message : String(error ?? "the connection ended");
   const code = error instanceof Error && "code" in error ? ` (${error.code})` : "";
-  return new ConnectError("tls", `the TLS handshake as ${serverName} failed: ${message}${code}`, {
+  return new ConnectError("tls", `the TLS handshake ${how} failed: ${message}${code}`, {
     cause: error,
   });
 }

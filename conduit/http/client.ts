@@ -269,6 +269,7 @@ class Exchange {
     this.gaveUp ??= reason;
     this.#connecting.abort(this.gaveUp);
     this.#current?.destroy(this.gaveUp);
+    this.finish(); // whoever reads is told, and nobody may
   }
 
   /** Nothing more will come of it. */
