@@ -93,6 +93,13 @@ realTest(
       });
       deepEqual(await servedFrom(), { example: "2", other: "1" });
       deepEqual(await servedFrom(), { example: "2", other: "1" });
+      // A commit with parents that are not in its bundle: whoever clones gets its files, and a history that ends there.
+      server = await serverIn(dir, ["--zones", "zones.pack", "--acme", "off"]);
+      const env = gitEnvironment(data);
+      await run("git", ["clone", "-q", `ssh://git@${server.ssh}/zones.git`, "shallow"], { cwd: dir, env });
+      equal(await server.stop(), 0);
+      equal((await run("git", ["rev-list", "--count", "HEAD"], { cwd: `${dir}/shallow` })).stdout, "1\n");
+      await run("git", ["fsck", "--full"], { cwd: `${dir}/shallow` });
       // Back to what it was before: other content than was served last, so a higher serial.
       await upstream.write({ "example.test.zone": zone("www A 192.0.2.80") });
       deepEqual(await servedFrom(), { example: "3", other: "1" });

@@ -1,6 +1,8 @@
 /** Remote mode by every transport, shallow, and over a repository that breaks. */
-import { equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { openUpstream } from "../../cli/serve_remote.ts";
 import type { Status } from "../../cli/status_form.ts";
+import { initRepository } from "../../store/mod.ts";
 import { dig } from "../tools/dig.ts";
 import { freePort } from "../tools/ports.ts";
 import { realTest, run } from "../tools/real.ts";
@@ -47,6 +49,50 @@ realTest(
       });
     } finally {
       await server.stop();
+      await daemon.stop();
+    }
+  },
+);
+
+realTest(
+  "the upstream deepens a history until it is whole, asking for more each time",
+  { needs: ["git"] },
+  async ({ dir }) => {
+    const upstream = await upstreamIn(dir);
+    for (let serial = 1; serial <= 60; serial++) await upstream.zone(serial, "a A 192.0.2.1");
+    const daemon = await startDaemon(dir);
+    const path = `${dir}/mirror.git`;
+    const repository = await initRepository(path);
+    try {
+      const remote = openUpstream(
+        {
+          url: `git://127.0.0.1:${daemon.port}/upstream.git`,
+          branch: "main",
+          pollMs: 1000,
+          depth: 2,
+          access: { kind: "git" },
+        },
+        repository,
+        {
+          due: () => Promise.resolve(false),
+          run: () => Promise.reject(new Error("nothing is to be collected")),
+        },
+      );
+      const fetched = await remote.fetch();
+      ok(fetched.ok);
+      equal(
+        (await repository.refs.move({ name: "refs/heads/main", old: undefined, new: fetched.value })).ok,
+        true,
+      );
+      const count = async () =>
+        Number((await run("git", ["-C", path, "rev-list", "--count", "main"])).stdout);
+      const counts = [await count()];
+      while (await remote.deepen()) counts.push(await count());
+      deepEqual(counts, [2, 18, 50, 60]);
+      await run("git", ["-C", path, "fsck", "--full", "--strict"]);
+      remote.close();
+    } finally {
+      repository.close();
       await daemon.stop();
     }
   },
