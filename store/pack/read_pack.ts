@@ -6,7 +6,7 @@
 import { StoreError } from "../error.ts";
 import type { Zlib } from "../zlib/zlib.ts";
 import { mostInflated } from "../zlib/zlib.ts";
-import { baseCache } from "./base_cache.ts";
+import { byteCache } from "./byte_cache.ts";
 import { applyDelta, deltaApplier, deltaSizes, endsSizes, longestSizes } from "./delta.ts";
 import { decodeEntryHeader, entryType, kindOfType, longestEntryHeader } from "./entry.ts";
 import type { EntryHeader } from "./entry.ts";
@@ -24,7 +24,7 @@ export interface ReadPackOptions<Id extends string = string> {
   readonly size: number;
   readonly map: MapPack;
   readonly zlib: Zlib;
-  /** Bytes of bases that are kept for the next reads. Default 16 MiB. */
+  /** Bytes of bases and deltas that are kept for the next reads. Default 24 MiB. */
   readonly cacheBytes?: number | undefined;
   /** What is larger when it is inflated is taken for damage. Default 1 GiB. */
   readonly objectBytes?: number | undefined;
@@ -71,9 +71,16 @@ export function readPack<Id extends string = string>(options: ReadPackOptions<Id
   const { name, index, size, map, zlib } = options;
   const objectBytes = options.objectBytes ?? 2 ** 30;
   const deltaDepth = options.deltaDepth ?? 4096;
-  const cache = baseCache(options.cacheBytes ?? 16 * 1024 * 1024);
+  const cacheBytes = options.cacheBytes ?? 24 * 1024 * 1024;
+  // Deltas are small: keeping them saves more for each byte than keeping what they make.
+  const contents = byteCache<PackObject>(cacheBytes * 0.75);
+  const deltas = byteCache<SmallDelta>(cacheBytes * 0.25);
+  /** Where small contents are made that are bases and nothing else. */
+  let work = [new Uint8Array(1 << 16), new Uint8Array(1 << 16)];
   const offsets = Float64Array.from({ length: index.count }, (_, rank) => index.offsetAt(rank)).sort();
   const inflater = zlib.inflater();
+  let block = new Uint8Array(0);
+  let used = 0;
   const entries = entryInflater(inflater, map);
   let ranks: Uint32Array | undefined;
 
@@ -155,37 +162,74 @@ export function readPack<Id extends string = string>(options: ReadPackOptions<Id
   }
 
   function readAt(start: number): PackObject {
-    const deltas: { readonly delta: Uint8Array; readonly offset: number }[] = [];
-    let held = 0;
+    const chain: SmallDelta[] = [];
+    let object = contents.get(start);
+    if (object !== undefined) return object;
+    let weight = 0;
     let at = start;
-    let object = cache.get(at);
-    while (object === undefined) {
-      const end = endOf(at);
-      if (end - at > smallBytes) return readByWeight(start);
-      const bytes = map(at, end - at);
-      const header = headerAt(at, bytes);
-      held += header.size;
-      if (held > smallBytes) return readByWeight(start);
-      const data = inflateWhole(bytes, header, at);
-      if (header.type < entryType.offsetDelta) {
-        object = { kind: kindOfType(header.type), content: data };
-        if (deltas.length > 0) cache.put(at, object);
+    for (;;) {
+      const link = deltas.get(at) ?? smallEntry(at);
+      if (link === undefined) return readByWeight(start);
+      if ("kind" in link) {
+        object = link;
+        if (chain.length > 0) contents.put(at, object, object.content.length);
         break;
       }
-      if (deltaSizes(data).result > smallBytes) return readByWeight(start);
-      deltas.push({ delta: data, offset: at });
-      if (deltas.length > deltaDepth) throw damage(at, `it ends a chain of more than ${deltaDepth} deltas`);
-      at = baseOf(at, header, bytes);
-      object = cache.get(at);
+      weight = Math.max(weight, link.makes);
+      chain.push(link);
+      if (chain.length > deltaDepth) throw damage(at, `it ends a chain of more than ${deltaDepth} deltas`);
+      at = link.base;
+      object = contents.get(at);
+      if (object !== undefined) break;
     }
+    if (chain.length === 0) return object;
+    if ((work[0]?.length ?? 0) < weight) work = [new Uint8Array(weight * 2), new Uint8Array(weight * 2)];
     const { kind } = object;
     let { content } = object;
-    for (let i = deltas.length - 1; i >= 0; i--) {
-      const { delta, offset } = deltas[i] as { delta: Uint8Array; offset: number };
-      content = named(offset, () => applyDelta(content, delta));
-      cache.put(offset, { kind, content });
+    for (let i = chain.length - 1; i >= 0; i--) {
+      const { delta, offset, makes } = chain[i] as SmallDelta;
+      content = applyTo(content, delta, (work[i & 1] as Uint8Array).subarray(0, makes), offset);
     }
-    return { kind, content };
+    // What leads there was made in buffers that serve again. A copy costs less than room that has to be cleared.
+    object = { kind, content: content.slice() };
+    // A short chain is soon gone again, and the room is worth more for what many chains end in.
+    if (chain.length > longChain) contents.put(start, object, content.length);
+    return object;
+  }
+
+  /** An entry inflated whole; `undefined` where it is not small. */
+  function smallEntry(offset: number): SmallDelta | PackObject | undefined {
+    const end = endOf(offset);
+    if (end - offset > smallBytes) return undefined;
+    const bytes = map(offset, end - offset);
+    const header = headerAt(offset, bytes);
+    if (header.size > smallBytes) return undefined;
+    if (header.type < entryType.offsetDelta) {
+      return { kind: kindOfType(header.type), content: inflateWhole(bytes, header, offset) };
+    }
+    const data = inflateDelta(bytes, header, offset);
+    const makes = named(offset, () => deltaSizes(data)).result;
+    if (makes > smallBytes) return undefined;
+    const link: SmallDelta = { delta: data, offset, base: baseOf(offset, header, bytes), makes };
+    deltas.put(offset, link, data.length);
+    return link;
+  }
+
+  /** As `inflateWhole`; short deltas lie side by side in one block, since a buffer for each costs more than they hold. */
+  function inflateDelta(bytes: Uint8Array, header: EntryHeader, offset: number): Uint8Array {
+    const { size } = header;
+    if (size > blockBytes / 16) return inflateWhole(bytes, header, offset);
+    if (used + size + 1 > block.length) {
+      block = new Uint8Array(blockBytes);
+      used = 0;
+    }
+    inflater.reset();
+    const step = inflater.push(bytes.subarray(header.length), block.subarray(used, used + size + 1));
+    if (step.state !== "done" || step.produced !== size) {
+      throw damage(offset, `it does not give ${size} bytes`);
+    }
+    used += size;
+    return block.subarray(used - size, used);
   }
 
   function inflateWhole(bytes: Uint8Array, header: EntryHeader, offset: number): Uint8Array {
@@ -293,8 +337,20 @@ export function readPack<Id extends string = string>(options: ReadPackOptions<Id
   }
 }
 
-/** Up to here objects, and all of a chain's deltas together, are inflated whole. */
+/** Up to here objects and deltas are inflated whole. */
 const smallBytes = 1 << 20;
+
+const longChain = 12;
+const blockBytes = 1 << 16;
+
+interface SmallDelta {
+  readonly delta: Uint8Array;
+  /** Where it starts, and where its base does. */
+  readonly offset: number;
+  readonly base: number;
+  /** Bytes of the object that comes of it. */
+  readonly makes: number;
+}
 
 interface Link {
   readonly offset: number;
@@ -305,6 +361,15 @@ interface Link {
   readonly size: number;
   /** Of the object that comes of it. */
   makes: number;
+}
+
+function applyTo(base: Uint8Array, delta: Uint8Array, room: Uint8Array, offset: number): Uint8Array {
+  try {
+    return applyDelta(base, delta, room);
+  } catch (error) {
+    if (error instanceof StoreError && error.code === "malformed") throw damage(offset, error.message, error);
+    throw error;
+  }
 }
 
 function named<T>(offset: number, work: () => T): T {

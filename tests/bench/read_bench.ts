@@ -1,0 +1,156 @@
+/**
+ * Reading 10,000 objects at random out of a pack of some 30,000: ours beside `git cat-file --batch`, fed with the same
+ * ids, by turns in one run. Git's process starts before the clock does; its answers are taken in whole. "ours" is the
+ * pack library over a file, with every object compared with its id, which git leaves out; "repository" is the same
+ * through an opened repository. Prints milliseconds (median) and ratios. Argument: rounds (default 7).
+ */
+import process from "node:process";
+import { hashObject } from "../../store/object/hash.ts";
+import { decodePackIndex } from "../../store/pack/index_file.ts";
+import { compareIds } from "../../store/pack/id.ts";
+import { readPack } from "../../store/pack/read_pack.ts";
+import { newSha1 } from "../../store/repository/sha1.ts";
+import type { Oid } from "../../store/types.ts";
+import { nodeZlib } from "../../store/zlib/node.ts";
+import { git } from "../store/git_fixture.ts";
+import { generator, makeHistory } from "../store/pack_fixture.ts";
+import { quietEnvironment } from "../tools/real.ts";
+
+const rounds = Number(process.argv[2] ?? 7);
+const only = process.argv[3];
+const reads = 10_000;
+const dir = await Deno.makeTempDir({ prefix: "bailiwick-bench-" });
+try {
+  await bench();
+} finally {
+  await Deno.remove(dir, { recursive: true });
+}
+
+async function bench(): Promise<void> {
+  const path = `${dir}/h.git`;
+  await makeHistory(path, { files: 4000, commits: 3000, changes: 3, lines: 300 });
+  await git(path, "-c", "pack.threads=1", "repack", "-adfq", "--depth=50", "--window=10");
+  const names = await Array.fromAsync(Deno.readDir(`${path}/objects/pack`), (entry) => entry.name);
+  const name = names.find((each) => each.endsWith(".pack")) ?? "";
+  const pack = `${path}/objects/pack/${name}`;
+  const index = decodePackIndex<Oid>(await Deno.readFile(pack.replace(/pack$/, "idx")));
+  const random = generator(7);
+  const ids = Array.from({ length: reads }, () => index.oidAt(random(index.count)));
+  console.log(`pack: ${Deno.statSync(pack).size} bytes, ${index.count} objects; ${reads} reads`);
+
+  const contestants: Record<string, () => Promise<{ ms: number; bytes: number }>> = {
+    "git cat-file --batch": () => withGit(path, ids),
+    ours: () => Promise.resolve(ours(pack, ids)),
+    repository: () => withRepository(path, ids),
+  };
+  const times = new Map<string, number[]>();
+  const bytes = new Set<number>();
+  for (let round = 0; round < rounds; round++) {
+    for (const [contestant, run] of Object.entries(contestants)) {
+      if (only !== undefined && contestant !== only) continue;
+      const outcome = await run();
+      bytes.add(outcome.bytes);
+      times.set(contestant, [...times.get(contestant) ?? [], outcome.ms]);
+    }
+  }
+  if (bytes.size !== 1) throw new Error(`not all read the same: ${[...bytes].join(", ")} bytes`);
+  const reference = median(times.get("git cat-file --batch") ?? times.values().next().value ?? []);
+  for (const [contestant, taken] of times) {
+    const all = taken.map((ms) => ms.toFixed(0)).join(" ");
+    const ratio = (median(taken) / reference).toFixed(2);
+    console.log(
+      `${contestant.padEnd(22)} ${median(taken).toFixed(0).padStart(6)} ms  ×${ratio}  (${all})`,
+    );
+  }
+}
+
+/** The pack library, over a file read in windows. */
+function ours(path: string, ids: readonly Oid[]): { ms: number; bytes: number } {
+  const start = performance.now();
+  using file = Deno.openSync(path, { read: true });
+  const index = decodePackIndex<Oid>(Deno.readFileSync(path.replace(/pack$/, "idx")));
+  const size = file.statSync().size;
+  const reader = readPack({ name: path, index, size, map: windows(file, size), zlib: nodeZlib });
+  let bytes = 0;
+  for (const id of ids) {
+    const rank = index.rankOf(id);
+    if (rank === undefined) throw new Error(`${id} is not there`);
+    const { kind, content } = reader.read(rank);
+    if (compareIds(hashObject(kind, content, newSha1), 0, index.ids, rank * 20) !== 0) {
+      throw new Error(`${id} is damaged`);
+    }
+    bytes += content.length;
+  }
+  return { ms: performance.now() - start, bytes };
+}
+
+async function withRepository(path: string, ids: readonly Oid[]): Promise<{ ms: number; bytes: number }> {
+  const { openRepository } = await import("../../store/mod.ts");
+  const start = performance.now();
+  const repository = await openRepository(path);
+  let bytes = 0;
+  for (const id of ids) {
+    const object = await repository.read(id);
+    if (object === undefined) throw new Error(`${id} is not there`);
+    bytes += object.content.length;
+  }
+  const ms = performance.now() - start;
+  repository.close();
+  return { ms, bytes };
+}
+
+async function withGit(path: string, ids: readonly Oid[]): Promise<{ ms: number; bytes: number }> {
+  const child = new Deno.Command("git", {
+    args: ["-C", path, "cat-file", "--batch"],
+    clearEnv: true,
+    env: quietEnvironment(),
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const start = performance.now();
+  const writer = child.stdin.getWriter();
+  const fed = writer.write(new TextEncoder().encode(`${ids.join("\n")}\n`)).then(() => writer.close());
+  let all = 0;
+  let headers = 0;
+  for await (const chunk of child.stdout) all += chunk.length;
+  const ms = performance.now() - start;
+  await fed;
+  await child.status;
+  // `<id> <kind> <size>\n<content>\n` for each; what is not content is counted off.
+  const { stdout } = await new Deno.Command("git", {
+    args: ["-C", path, "cat-file", "--batch-check", "--batch-all-objects"],
+    clearEnv: true,
+    env: quietEnvironment(),
+  }).output();
+  const lines = new Map<string, number>();
+  for (const line of new TextDecoder().decode(stdout).split("\n")) lines.set(line.slice(0, 40), line.length);
+  for (const id of ids) headers += (lines.get(id) ?? NaN) + 2;
+  return { ms, bytes: all - headers };
+}
+
+/** Windows of the file, the last used ones kept. */
+function windows(file: Deno.FsFile, size: number): (offset: number, length: number) => Uint8Array {
+  const windowBytes = 65536;
+  const kept = new Map<number, Uint8Array>();
+  const read = (offset: number, length: number) => {
+    const bytes = new Uint8Array(length);
+    file.seekSync(offset, Deno.SeekMode.Start);
+    for (let at = 0; at < length;) at += file.readSync(bytes.subarray(at)) ?? length;
+    return bytes;
+  };
+  return (offset, length) => {
+    if (length > windowBytes / 2) return read(offset, length);
+    const at = offset - (offset % (windowBytes / 2));
+    let window = kept.get(at);
+    if (window !== undefined) kept.delete(at);
+    else window = read(at, Math.min(windowBytes, size - at));
+    kept.set(at, window);
+    if (kept.size > 64) kept.delete(kept.keys().next().value ?? at);
+    return window.subarray(offset - at, offset - at + length);
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? NaN;
+}
