@@ -36,6 +36,8 @@ export interface PackedHeap {
   sizeKnown(oid: Oid): number | undefined;
   /** Readers of the packs known in which nothing was found wrong. */
   wholeReaders(): readonly PackReader<Oid>[];
+  /** The reachability bitmaps that git left beside a pack. */
+  bitmapFile(reader: PackReader<Oid>): Uint8Array | undefined;
   /** The packs known, those that are whole first. */
   packs(): readonly KnownPack[];
   damage(): readonly PackDamage[];
@@ -176,6 +178,10 @@ export function packedHeap(
     },
     packOf: (oid) => fromPacks(oid, ({ base }) => base),
     sizeKnown: (oid) => fromPacks(oid, (pack, rank) => pack.reader?.weigh(rank).size),
+    bitmapFile(reader) {
+      const pack = packs.find((each) => each.reader === reader);
+      return pack === undefined ? undefined : device.read(`${folder}/${pack.base}.bitmap`);
+    },
     wholeReaders: () =>
       packs.flatMap(({ reader, fault }) => reader === undefined || fault !== undefined ? [] : [reader]),
     packs: () =>

@@ -72,6 +72,8 @@ export async function openRepositoryOn(
   if (options.owner === true) await (await import("./sweep.ts")).sweep(device);
   const loose = looseHeap(device, "objects", tools);
   const packed = packedHeap(device, "objects/pack", tools, options.onDamage);
+  // Who wants to hear of damage wants it now, and who owns the repository has the time.
+  if (options.owner === true || options.onDamage !== undefined) await packed.rescan();
   const reliance = newReliance();
   const refs = openRefs(device, has);
   const shallow = openShallow(device);
@@ -133,6 +135,7 @@ export async function openRepositoryOn(
     sync: () => loose.sync(),
     quarantine: async () => (await import("./quarantine.ts")).openQuarantine(heaps),
     packReaders: () => packed.wholeReaders(),
+    bitmapFile: (reader) => packed.bitmapFile(reader),
     damage: () => packed.damage(),
     async collect(collectOptions) {
       // One at a time: a second would find what the first is about to remove.

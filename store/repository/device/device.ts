@@ -58,7 +58,7 @@ export interface MappedFile {
 
 export interface GrowingFile {
   append(bytes: Uint8Array): Promise<void>;
-  /** Reads back what was appended. */
+  /** Reads back what was appended; lent until the next call. */
   read(offset: number, length: number): Uint8Array;
   /**
    * Changes bytes before the end. Needed for one thing: the header of a pack says how many objects there are, and that of

@@ -139,6 +139,7 @@ function mappedFile(path: string, file: Deno.FsFile): MappedFile {
 
 function growingFile(path: string, file: Deno.FsFile): GrowingFile {
   let length = 0;
+  const lent = new Uint8Array(lentBytes);
   const writeAt = (offset: number, bytes: Uint8Array) =>
     attempt(path, () => {
       file.seekSync(offset, Deno.SeekMode.Start);
@@ -154,7 +155,7 @@ function growingFile(path: string, file: Deno.FsFile): GrowingFile {
       length += bytes.length;
       return Promise.resolve();
     },
-    read: (offset, count) => attempt(path, () => readRange(file, offset, count)),
+    read: (offset, count) => attempt(path, () => readRange(file, offset, count, lent)),
     overwrite: writeAt,
     rewind(to) {
       length = to;
@@ -164,9 +165,14 @@ function growingFile(path: string, file: Deno.FsFile): GrowingFile {
   };
 }
 
+/** Reads of a growing file up to this size are given in one buffer, over and over: a pack has hundreds of thousands. */
+const lentBytes = 65536;
+
 /** The position is the file's own, so nothing may wait between the two steps. */
-function readRange(file: Deno.FsFile, offset: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
+function readRange(file: Deno.FsFile, offset: number, length: number, lent?: Uint8Array): Uint8Array {
+  const bytes = lent !== undefined && length <= lent.length
+    ? lent.subarray(0, length)
+    : new Uint8Array(length);
   file.seekSync(offset, Deno.SeekMode.Start);
   let at = 0;
   while (at < length) {
