@@ -179,14 +179,19 @@ class HttpExchange {
     this.#answer = response.body[Symbol.asyncIterator]();
   }
 
-  async #post(body: Uint8Array | AsyncIterable<Uint8Array>): Promise<HttpResponse> {
+  async #post(request: Uint8Array | AsyncIterable<Uint8Array>): Promise<HttpResponse> {
     const url = withTail(this.#base, `/${this.#service}`);
+    // As git has it: requests to fetch are lists of ids in digits, packs are deflated already.
+    const zipped = request instanceof Uint8Array && request.length > ZIPPED_FROM &&
+      this.#service === "git-upload-pack";
+    const body = zipped ? await gzip(request) : request;
     const response = await this.#ask({
       method: "POST",
       url,
       headers: {
         "Content-Type": `application/x-${this.#service}-request`,
         "Accept": `application/x-${this.#service}-result`,
+        ...(zipped ? { "Content-Encoding": "gzip" } : {}),
       },
       body,
     });
@@ -256,6 +261,8 @@ interface Outgoing {
 
 /** git's `http.postBuffer`. */
 const GATHER = 1 << 20;
+/** Bytes of a request from which on it is sent compressed. */
+const ZIPPED_FROM = 1024;
 /** Chunks of an answer that are read for nothing before its connection is given up. */
 const LINGER = 4;
 
@@ -292,6 +299,11 @@ function joined({ parts, bytes }: Outgoing): Uint8Array {
     at += part.length;
   }
   return all;
+}
+
+async function gzip(bytes: Uint8Array): Promise<Uint8Array> {
+  const zipped = new Blob([new Uint8Array(bytes)]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(zipped).arrayBuffer());
 }
 
 /** The beginning of a body as text; the rest is given up. */

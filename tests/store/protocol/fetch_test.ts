@@ -175,6 +175,12 @@ realTest("fetches from a git daemon", { needs: ["git"] }, async ({ dir }) => {
       const outcome = await fetch(repository, open, 2);
       equal(outcome.received?.objects, 9);
       await moveTo(repository, "refs/heads/main", outcome.refs.get("refs/heads/main"));
+      for (const version of [0, 1, 2] as const) {
+        await follow(repository, open, version, { depth: 2 });
+        equal((await history(repository.path)).commits.length, 2);
+        await follow(repository, open, version, { unshallow: true });
+        equal((await history(repository.path)).commits.length, 3);
+      }
       const wrong = daemonOpener(() => connect(registry, { scheme: "tcp", host: "127.0.0.1", port }), {
         host: "127.0.0.1",
         path: "/nowhere.git",

@@ -2,7 +2,14 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { createHttpClient } from "../../../conduit/mod.ts";
 import type { HttpClient } from "../../../conduit/mod.ts";
-import { fetchFrom, fetchHttpClient, httpOpener, lsRefs } from "../../../store/mod.ts";
+import {
+  createGitHttpHandler,
+  fetchFrom,
+  fetchHttpClient,
+  httpOpener,
+  lsRefs,
+  openRepository,
+} from "../../../store/mod.ts";
 import type { HttpOpenerOptions, ProtocolVersion, StoreError } from "../../../store/mod.ts";
 import { DELIM, encodePkt, FLUSH } from "../../../store/protocol/pkt_line.ts";
 import { realTest, run } from "../../tools/real.ts";
@@ -57,7 +64,9 @@ for (const version of [0, 1, 2] as const) {
           const outcome = await fetchFrom(fetchOptions(repository, open("/work/.git"), version));
           ok(outcome.ok, outcome.ok ? "" : outcome.error.message);
           equal(outcome.value.received?.objects, 9);
-          ok(backend.asked.filter(({ method }) => method === "POST").length >= 5, "several rounds");
+          const posts = backend.asked.filter(({ method }) => method === "POST");
+          ok(posts.length >= 5, "several rounds");
+          ok(posts.some(({ headers }) => headers.get("content-encoding") === "gzip"), "long ones compressed");
           await repository.refs.move({
             name: "refs/heads/theirs",
             old: undefined,
@@ -116,6 +125,37 @@ for (const version of [0, 1, 2] as const) {
       });
     },
   );
+}
+
+for (const version of [0, 1, 2] as const) {
+  realTest(`fetches by HTTP from our own server by v${version}`, { needs: ["git"] }, async ({ dir }) => {
+    const work = await workTree(dir);
+    await commits(work, 30);
+    const theirs = await openRepository(`${work}/.git`);
+    const handle = createGitHttpHandler({
+      repository: theirs,
+      path: "/zones.git",
+      authorize: () => ({ kind: "known", who: "tester" }),
+    });
+    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, handle);
+    const client = createHttpClient();
+    try {
+      await withRepository(`${dir}/ours.git`, async (repository) => {
+        const open = httpOpener(client, `http://127.0.0.1:${server.addr.port}/zones.git`);
+        await follow(repository, open, version, { depth: 20 });
+        equal((await history(repository.path)).commits.length, 20);
+        await commits(work, 2, "later");
+        equal((await follow(repository, open, version)).received?.objects, 6);
+        await follow(repository, open, version, { unshallow: true });
+        deepEqual(await history(repository.path), await history(`${work}/.git`));
+        await fsck(repository.path);
+      });
+    } finally {
+      client.close();
+      await server.shutdown();
+      theirs.close();
+    }
+  });
 }
 
 realTest("fetches by HTTPS from a server whose root we trust, and from no other", {
