@@ -151,11 +151,22 @@ function fsckTag(content: Uint8Array): FsckFault | undefined {
   return lines.peek().startsWith("tagger ") ? fsckPerson(lines.next().slice(7)) : undefined;
 }
 
-/** Git's `verify_headers`: no NUL before the blank line, and the last header ended. */
+/**
+ * Git's `verify_headers`: no NUL before the blank line, and the last header ended. Stricter: a line that continues a
+ * header follows one that has a value.
+ */
 function fsckHeaderBytes(content: Uint8Array): FsckFault | undefined {
+  let hasValue = false;
   for (let i = 0; i < content.length; i++) {
-    if (content[i] === 0) return fault("nulInHeader", "a NUL in the header");
-    if (content[i] === 0x0a && content[i + 1] === 0x0a) return undefined;
+    const byte = content[i];
+    if (byte === 0) return fault("nulInHeader", "a NUL in the header");
+    if (byte === 0x20) hasValue = true;
+    if (byte !== 0x0a) continue;
+    if (content[i + 1] === 0x0a) return undefined;
+    if (content[i + 1] !== 0x20) hasValue = false;
+    else if (!hasValue) {
+      return fault("badHeaderContinuation", "a line that continues a header without a value");
+    }
   }
   if (content.at(-1) === 0x0a) return undefined;
   return fault("unterminatedHeader", "a header without an end");

@@ -48,7 +48,7 @@ realTest("git judges the same objects the same way", { needs: ["git"] }, async (
 });
 
 /** Stricter than git 2.39, which only informs of these. */
-const ours = new Set(["badFilemode"]);
+const ours = new Set(["badFilemode", "badHeaderContinuation"]);
 
 /** Some objects git cannot even parse, and says so without the name of the fault. */
 function unreadable(report: string, oid: string): boolean {
@@ -119,6 +119,8 @@ const faulty: [string, ObjectKind, Uint8Array][] = [
   ["nulInHeader", "commit", commit("a\0 <b> 1 +0000")],
   ["nulInCommit", "commit", commit(who, who, "\na\0b")],
   ["unterminatedHeader", "commit", utf8(`tree ${id}\nauthor ${who}\ncommitter ${who}`)],
+  ["badHeaderContinuation", "commit", commit(who, who, "extra\n more\n\nm")],
+  ["badHeaderContinuation", "tag", utf8(`object ${id}\ntype tree\ntag x\nextra\n more\n\nm`)],
   ["missingObject", "tag", utf8(`type tree\ntag x\n\nm`)],
   ["badObjectSha1", "tag", utf8(`object abc\ntype tree\ntag x\n\nm`)],
   ["missingTypeEntry", "tag", utf8(`object ${id}\ntag x\n\nm`)],
