@@ -15,7 +15,7 @@ realTest(
   async ({ dir, step }) => {
     const upstream = await upstreamIn(dir);
     for (let serial = 1; serial <= 40; serial++) await upstream.zone(serial, `a A 192.0.2.${serial}`);
-    const daemon = await startDaemon(dir);
+    await using daemon = await startDaemon(dir);
     await configure(dir, [`remote = "git://127.0.0.1:${daemon.port}/upstream.git"`, "insecure = true"]);
     let server = await serverIn(dir, ["--config", "b.toml", "--acme", "off"]);
     const mirror = `${dir}/.bailiwick/zones.git`;
@@ -49,7 +49,6 @@ realTest(
       });
     } finally {
       await server.stop();
-      await daemon.stop();
     }
   },
 );
@@ -60,7 +59,7 @@ realTest(
   async ({ dir }) => {
     const upstream = await upstreamIn(dir);
     for (let serial = 1; serial <= 60; serial++) await upstream.zone(serial, "a A 192.0.2.1");
-    const daemon = await startDaemon(dir);
+    await using daemon = await startDaemon(dir);
     const path = `${dir}/mirror.git`;
     const repository = await initRepository(path);
     try {
@@ -103,7 +102,7 @@ realTest("a pack that breaks is named and fetched again", { needs: ["git", "dig"
   // More objects than are kept loose: a pack.
   for (let at = 0; at < 120; at++) await Deno.writeTextFile(`${dir}/work/file${at}`, `${at}\n`.repeat(40));
   await upstream.zone(1, "a A 192.0.2.1");
-  const daemon = await startDaemon(dir);
+  await using daemon = await startDaemon(dir);
   await configure(dir, [`remote = "git://127.0.0.1:${daemon.port}/upstream.git"`, "insecure = true"]);
   const first = await serverIn(dir, ["--config", "b.toml", "--acme", "off"]);
   equal(await first.stop(), 0);
@@ -122,7 +121,6 @@ realTest("a pack that breaks is named and fetched again", { needs: ["git", "dig"
     await eventually(async () => (await statusOf(dir)).damage.length === 0);
   } finally {
     await server.stop();
-    await daemon.stop();
   }
   const checked = await run("git", ["-C", `${dir}/.bailiwick/zones.git`, "fsck", "--full", "--no-dangling"]);
   equal(checked.stderr.replace(/^notice: .*\n/gm, ""), "");
@@ -262,15 +260,13 @@ async function startDaemon(dir: string) {
     }
   });
   let running = true;
-  return {
-    port,
-    stop: async () => {
-      if (!running) return;
-      running = false;
-      child.kill("SIGTERM");
-      await child.status;
-    },
+  const stop = async () => {
+    if (!running) return;
+    running = false;
+    child.kill("SIGTERM");
+    await child.status;
   };
+  return { port, stop, [Symbol.asyncDispose]: stop };
 }
 
 /** git http-backend as a CGI program behind TLS, for those who know the password. */
