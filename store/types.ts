@@ -96,6 +96,8 @@ export interface Repository extends ObjectReader {
    * replaces stays readable until the next one.
    */
   packReaders?(): readonly PackReader<Oid>[];
+  /** The file of reachability bitmaps beside one of these packs (gitformat-bitmap), as git left it. */
+  bitmapFile?(pack: PackReader<Oid>): Uint8Array | undefined;
   /** The packs found broken so far. */
   damage(): readonly PackDamage[];
   /**

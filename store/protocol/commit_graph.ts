@@ -37,6 +37,11 @@ export class CommitGraph {
     return graph;
   }
 
+  /** Whether every commit has all its parents. */
+  get isWhole(): boolean {
+    return this.#shallow.size === 0;
+  }
+
   /** Whether the commit counts as having no parents, whatever it says itself. */
   isCut(oid: Oid): boolean {
     return this.#shallow.has(oid);

@@ -2,11 +2,13 @@
  * What to send: everything that the wants reach, less what the other side is known to have. Hot when a clone is served;
  * ids are compared as bytes where they lie. Benchmarks: tests/bench/clone_bench.ts, tests/bench/history_bench.ts.
  */
+import type { NewSha1 } from "../object/hash.ts";
 import { OidSet } from "../object/oid_set.ts";
 import type { ObjectReader, Oid, Pause } from "../types.ts";
 import { StoreError } from "../types.ts";
 import { type CommitGraph, type CommitNode, DateQueue } from "./commit_graph.ts";
 import type { Zlib } from "../zlib/zlib.ts";
+import { reachedByBitmap } from "./upload/reached_by_bitmap.ts";
 import { EVERYTHING, type Filter } from "./upload/filter.ts";
 import type { StreamSource } from "./upload/pack_stream.ts";
 import { TreeWalk } from "./upload/tree_walk.ts";
@@ -22,6 +24,8 @@ export interface SelectionRequest {
   /** Tips of tags to add where what they name is sent (`include-tag`). */
   readonly tags?: Iterable<Oid> | undefined;
   readonly filter?: Filter | undefined;
+  /** For checking the sums of bitmap files; without it none is looked at. */
+  readonly newSha1?: NewSha1 | undefined;
   readonly pause?: Pause | undefined;
 }
 
@@ -63,7 +67,9 @@ export async function selectObjects(request: SelectionRequest): Promise<Selectio
     (peeled.kind === "commit" ? tips : roots).push(peeled.oid);
   }
 
-  const { sent, border } = await paint(graph, tips, commonCommits);
+  const reached = commonCommits.length === 0 ? await reachedByBitmap(tips, request) : undefined;
+  reached?.addTo(chosen);
+  const { sent, border } = reached ?? await paint(graph, tips, commonCommits);
   for (const commit of sent) chosen.addOid(commit.oid);
   for (const tag of tags) if (!known.hasOid(tag)) chosen.addOid(tag);
   for (const oid of request.tags ?? []) {

@@ -24,6 +24,8 @@ export interface PackStreamOptions {
 export interface StreamSource extends PackSource<Oid> {
   /** Packs that are whole as far as is known. */
   packReaders?(): readonly PackReader<Oid>[];
+  /** The file of reachability bitmaps beside one of them. */
+  bitmapFile?(pack: PackReader<Oid>): Uint8Array | undefined;
 }
 
 /** A pack of the objects of the set, chunk by chunk as it is taken. @throws {StoreError} `missing`, `corrupt` */

@@ -168,6 +168,7 @@ export class UploadSession {
     const { chosen, known } = await selectObjects({
       reader: repository,
       zlib,
+      newSha1,
       graph,
       wants,
       common: [...request.common, ...unshallow],

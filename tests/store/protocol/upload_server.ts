@@ -3,7 +3,9 @@ import type { Flow } from "../../../conduit/flow.ts";
 import { openRepository } from "../../../store/repository/open.ts";
 import { serveUploadPack } from "../../../store/protocol/serve.ts";
 import { requestedVersion } from "../../../store/protocol/upload_pack.ts";
-import { encodePkt, FLUSH } from "../../../store/protocol/pkt_line.ts";
+import { DELIM, encodePkt, FLUSH } from "../../../store/protocol/pkt_line.ts";
+import { decodePackIndex } from "../../../store/pack/index_file.ts";
+import { run } from "../../tools/real.ts";
 import { withGitServer } from "./git_server.ts";
 
 export interface Serving {
@@ -95,4 +97,56 @@ export function bufferFlow(input: Uint8Array): { readonly flow: Flow; readonly w
 async function gunzip(bytes: Uint8Array): Promise<Uint8Array> {
   const stream = new Blob([bytes as BlobPart]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** One v2 request for a fetch, its last. */
+export function fetchRequest(
+  wants: readonly string[],
+  haves: readonly string[],
+  args: readonly string[],
+): Uint8Array {
+  const lines = [...args, ...wants.map((oid) => `want ${oid}`), ...haves.map((oid) => `have ${oid}`), "done"];
+  return join([
+    encodePkt("command=fetch\n"),
+    encodePkt("object-format=sha1\n"),
+    DELIM,
+    ...lines.map((line) => encodePkt(`${line}\n`)),
+    FLUSH,
+  ]);
+}
+
+/** The ids of what a v2 answer's pack holds, as git indexes it beside the objects that it may be thin on. */
+export async function objectsIn(scratch: string, answer: Uint8Array, objects: string): Promise<Set<string>> {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < answer.length;) {
+    const length = parseInt(new TextDecoder().decode(answer.subarray(at, at + 4)), 16);
+    if (length > 4 && answer[at + 4] === 1) parts.push(answer.subarray(at + 5, at + length));
+    at += Math.max(4, length);
+  }
+  const pack = join(parts);
+  const sent = new DataView(pack.buffer).getUint32(8);
+  await run("rm", ["-rf", scratch]);
+  await run("cp", ["-r", objects, scratch]);
+  if (sent === 0) return new Set();
+  const { stdout } = await run("git", ["index-pack", "--stdin", "--fix-thin", "--strict"], {
+    cwd: scratch,
+    stdin: pack,
+  });
+  const name = stdout.trim().split("\t")[1];
+  const index = decodePackIndex(await Deno.readFile(`${scratch}/objects/pack/pack-${name}.idx`));
+  // What completes a thin pack stands behind what was sent.
+  const ranks = Array.from({ length: index.count }, (_, rank) => rank).sort((a, b) =>
+    index.offsetAt(a) - index.offsetAt(b)
+  );
+  return new Set(ranks.slice(0, sent).map((rank) => index.oidAt(rank)));
+}
+
+export function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
 }
