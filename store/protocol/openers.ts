@@ -24,7 +24,7 @@ export function sshOpener(
   { user, host, port, path }: SshRepository,
 ): OpenService {
   return (service, version) =>
-    connect({
+    optionLike(path) ?? connect({
       scheme: "ssh",
       host,
       port,
@@ -49,10 +49,19 @@ export function commandOpener(
   path: string,
 ): OpenService {
   return (service, version) =>
-    start({
+    optionLike(path) ?? start({
       words: [service, path],
       env: version === 0 ? {} : { GIT_PROTOCOL: `version=${version}` },
     });
+}
+
+/** A path that the program at the far end would take for an option, quoted or not. */
+function optionLike(path: string): Promise<Result<Flow, { readonly message: string }>> | undefined {
+  if (!path.startsWith("-")) return undefined;
+  return Promise.resolve({
+    ok: false,
+    error: { message: `${JSON.stringify(path)} begins with a hyphen: that is an option, not a path` },
+  });
 }
 
 /**
