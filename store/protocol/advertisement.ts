@@ -166,10 +166,10 @@ export function refuseError(pkt: Pkt): void {
   }
 }
 
-/** A peer's text as it may stand in a message: one line, printable, not long. */
+/** A peer's text as it may stand in a message: one line, printable, read in one direction, not long. */
 export function oneLine(text: string): string {
   // deno-lint-ignore no-control-regex -- control characters are what it is about
-  return text.trim().replace(/[\x00-\x1f\x7f-\x9f]+/g, " ").slice(0, 500);
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+/g, " ").trim().slice(0, 500);
 }
 
 /** In commands and in an empty advertisement: no object. */

@@ -152,7 +152,8 @@ async function takePack(
       present: here.present,
       reply: shallow,
       asked: request.deepening !== undefined,
-      acceptOwn: options.acceptShallow ?? here.tips.values.size === 0,
+      // A server that gives our boundaries their parents, unasked, is shallow and puts its own in their place.
+      acceptOwn: options.acceptShallow ?? (here.tips.values.size === 0 || shallow.unshallow.size > 0),
     });
     const connected = await checkConnectivity(
       quarantine,

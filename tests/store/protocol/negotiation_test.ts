@@ -61,7 +61,7 @@ for (const negotiator of ["consecutive", "skipping", "noop"] as const) {
           ok(ours <= gits + MORE, `${ours} objects came where git fetches ${gits}`);
           await Deno.remove(base, { recursive: true });
         }),
-        { numRuns: 8 },
+        { numRuns: 6 },
       );
     });
   }
