@@ -2,7 +2,6 @@
 import { fetchFrom } from "../protocol/fetch.ts";
 import { CommitGraph, isAncestor } from "../protocol/commit_graph.ts";
 import { pushRefs, type PushRefsOptions, type RefOutcome } from "../protocol/push.ts";
-import { lsRefs } from "../protocol/remote.ts";
 import type { PackTools } from "../protocol/upload_pack.ts";
 import { breather } from "../repository/breather.ts";
 import type { Oid, PackLimits, RefMoveError, Repository } from "../types.ts";
@@ -140,17 +139,20 @@ class Publication {
 
   /**
    * Looks where the remote's ref is. A refusal may mean that another writer, or an earlier try of ours whose answer was lost,
-   * was first; only where the ref has not moved is it the remote's will. `undefined`: nobody knows.
+   * was first; only where the ref has not moved is it the remote's will. `undefined`: nobody knows, so it is asked again.
    */
   async #settle(refusal: string | undefined): Promise<PushOutcome | undefined> {
     const { ref, base, commit } = this.#options;
-    const found = await lsRefs({ ...this.#options, refPrefixes: [ref] });
-    if (!found.ok) {
-      this.#attempts.push({ error: found.error, doubt: this.#doubt });
-      // A plain refusal stands, whatever happened to the second look.
-      return refusal !== undefined && !this.#doubt ? { kind: "rejected", reason: refusal } : undefined;
+    // By the service that was just used: who may push is not always one who may fetch.
+    const look = await pushRefs({ ...this.#options, pushOptions: [], moves: [] }, this.#tools);
+    if (look.kind === "failed") {
+      if (refusal !== undefined) {
+        this.#attempts.push({ error: new StoreError("remote", refusal), doubt: this.#doubt });
+      }
+      this.#attempts.push({ error: look.error, doubt: this.#doubt });
+      return undefined;
     }
-    const actual = found.value.refs.get(ref);
+    const actual = look.remote.refs.get(ref);
     if (actual === commit) return this.#there(commit);
     if (actual !== base) return await this.#elsewhere(actual);
     return refusal === undefined ? undefined : { kind: "rejected", reason: refusal };

@@ -39,7 +39,8 @@ export function exchange(request: Request, { type, maximum, serve, done }: Excha
 /** Its errors are `StoreError`s: `unreachable`, `limit` (a body too large), `protocol` (a body that does not inflate). */
 function httpFlow(request: Request, writer: WritableStreamDefaultWriter<Uint8Array>, maximum: number): Flow {
   const encoded = ["gzip", "x-gzip"].includes(request.headers.get("content-encoding") ?? "");
-  const raw = bodyOf(request);
+  const reader = request.body?.getReader();
+  const raw = bodyOf(reader);
   const body = bounded(encoded ? inflated(raw) : raw, maximum);
   let ended = false;
   let closed = false;
@@ -50,7 +51,10 @@ function httpFlow(request: Request, writer: WritableStreamDefaultWriter<Uint8Arr
     secure: new URL(request.url).protocol === "https:",
     async read() {
       if (closed) throw gone(undefined);
-      return (await body.next()).value ?? undefined;
+      const { value } = await body.next();
+      // Given up while it waited: what looks like the body's end is ours.
+      if (closed) throw gone(undefined);
+      return value ?? undefined;
     },
     async write(bytes) {
       if (closed) throw gone(undefined);
@@ -73,16 +77,17 @@ function httpFlow(request: Request, writer: WritableStreamDefaultWriter<Uint8Arr
     close() {
       if (closed) return;
       closed = true;
-      // What is left of either body is of no use to anybody.
-      if (!ended) writer.abort(gone(undefined)).catch(clientIsGone);
-      body.return().catch(clientIsGone);
+      // What is left of either body is of no use to anybody. Whatever waits for a byte of them is let go.
+      writer.abort(gone(undefined)).catch(clientIsGone);
+      reader?.cancel().catch(clientIsGone);
     },
     diagnostics: () => "",
   };
 }
 
-async function* bodyOf(request: Request): AsyncGenerator<Uint8Array, void, undefined> {
-  const reader = request.body?.getReader();
+async function* bodyOf(
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
   if (reader === undefined) return;
   try {
     for (;;) {
@@ -92,8 +97,6 @@ async function* bodyOf(request: Request): AsyncGenerator<Uint8Array, void, undef
     }
   } catch (cause) {
     throw new StoreError("unreachable", "the HTTP client went away", { cause });
-  } finally {
-    reader.cancel().catch(clientIsGone);
   }
 }
 

@@ -13,6 +13,7 @@ import {
   utf8,
 } from "../../store/mod.ts";
 import type { Oid, OpenService, PushOutcome, Repository } from "../../store/mod.ts";
+import { seeded } from "../fuzz/seeded.ts";
 import { realTest, run } from "../tools/real.ts";
 import { SSHD_NEEDS_ROOT } from "../tools/sshd.ts";
 import { assertGitAccepts, git } from "./git_fixture.ts";
@@ -28,6 +29,7 @@ import {
 
 const REF = "refs/heads/main";
 const TRACK = "refs/remotes/origin/main";
+const CUTS = ["connection", "commands", "pack", "answer"] as const;
 const NAMES: Record<RemoteKind, string> = {
   pipe: "git receive-pack",
   daemon: "git daemon",
@@ -168,6 +170,45 @@ for (const kind of ["pipe", "daemon", "sshd", "ours"] as const) {
     const files = (await git(remote.path, "ls-tree", "--name-only", REF)).trim().split("\n");
     equal(files.length, 10);
   });
+}
+
+for (const kind of ["pipe", "ours"] as const) {
+  overRemote(
+    kind,
+    "writers that race over lines that break lose nothing and do nothing twice",
+    async (remote, _, dir) => {
+      const acknowledged = await Promise.all(["x", "y", "z"].map(async (name, index) => {
+        const random = seeded(index + 1);
+        const mine: Oid[] = [];
+        await withLocal(`${dir}/writer-${name}.git`, async (repository) => {
+          let base: Oid | undefined;
+          while (mine.length < 5) {
+            // A change that would show if it were made twice: a line more in a file that is this writer's.
+            const before: string = base === undefined ? "" : await text(repository, base, name) ?? "";
+            const made = await commit(repository, base, { [name]: `${before}${mine.length}\n` }, name);
+            let outcome: PushOutcome;
+            do outcome = await push(
+              repository,
+              { ...remote, open: breaking(remote.open, random) },
+              base,
+              made,
+            ); while (outcome.kind === "unreachable");
+            if (outcome.kind === "conflict") base = outcome.theirs;
+            else {
+              ok(outcome.kind !== "rejected", JSON.stringify(outcome));
+              mine.push(base = made);
+            }
+          }
+        });
+        return mine;
+      }));
+      const history = (await git(remote.path, "rev-list", REF)).trim().split("\n");
+      deepEqual(new Set(history), new Set(acknowledged.flat()));
+      for (const name of ["x", "y", "z"]) {
+        equal(await git(remote.path, "show", `${REF}:${name}`), "0\n1\n2\n3\n4\n");
+      }
+    },
+  );
 }
 
 for (const kind of ["pipe", "daemon", "sshd"] as const) {
@@ -347,6 +388,14 @@ function failingOnce(open: OpenService, cut: "connection" | "commands" | "pack" 
     if (cut === "connection") return { ok: false, error: { message: "refused" } };
     const opened = await open(service, version);
     return opened.ok ? { ok: true, value: broken(opened.value, cut) } : opened;
+  };
+}
+
+/** Half of all conversations break somewhere. */
+function breaking(open: OpenService, random: () => number): OpenService {
+  return (service, version) => {
+    const cut = CUTS[Math.floor(random() * CUTS.length * 2)];
+    return (cut === undefined ? open : failingOnce(open, cut))(service, version);
   };
 }
 

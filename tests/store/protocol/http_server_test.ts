@@ -329,6 +329,99 @@ realTest(
   },
 );
 
+realTest(
+  "a client that stalls or goes away holds no place, and leaves nothing",
+  { needs: [] },
+  async ({ dir }) => {
+    const repository = await initRepository(`${dir}/zones.git`);
+    try {
+      for (const how of ["stalls", "stalls in gzip", "goes away", "does not read"] as const) {
+        const timers = new Map<() => void, number>();
+        const timer = (milliseconds: number, fire: () => void) => {
+          timers.set(fire, milliseconds);
+          return () => void timers.delete(fire);
+        };
+        const ended = Promise.withResolvers<HttpServed<string>>();
+        const handler = createGitHttpHandler<string>({
+          repository,
+          authorize: () => ({ kind: "known", who: "anybody" }),
+          admit: () => admitAll(repository),
+          bounds: { idle: 1000, timer },
+          limits: { concurrent: 1 },
+          report: ended.resolve,
+        });
+        const start = joined([
+          encodePkt(`${"0".repeat(40)} ${"1".repeat(40)} refs/heads/x\0 report-status`),
+          FLUSH,
+          utf8("PACK"),
+        ]);
+        let feed: ReadableStreamDefaultController<Uint8Array> | undefined;
+        const body = new ReadableStream<Uint8Array>({ start: (controller) => void (feed = controller) });
+        feed?.enqueue(how === "stalls in gzip" ? (await gzip(start)).subarray(0, 40) : start);
+        const response = await handler(
+          new Request("http://x/zones.git/git-receive-pack", {
+            method: "POST",
+            body,
+            headers: {
+              "content-type": "application/x-git-receive-pack-request",
+              ...(how === "stalls in gzip" ? { "content-encoding": "gzip" } : {}),
+            },
+          }),
+        );
+        if (how === "does not read") {
+          feed?.enqueue(packOfNothing(1 << 16));
+          feed?.close();
+          await response.body?.cancel();
+        } else if (how === "goes away") feed?.error(new Error("connection reset"));
+        else {
+          // Until the server has read what there is and waits for more.
+          while (![...timers.values()].includes(1000)) await new Promise((resolve) => setTimeout(resolve, 0));
+          for (const [fire, due] of [...timers]) if (due === 1000) fire();
+        }
+        const { failure, results } = await ended.promise;
+        ok(failure !== undefined || [...results.values()].every((result) => !result.ok), how);
+        if (how !== "does not read") match(failure?.code ?? "", /^(limit|unreachable)$/);
+        await response.text().catch(() => {}); // What was given up has an end of its own.
+        for (let tries = 0;; tries++) {
+          const next = await handler(new Request("http://x/zones.git/info/refs?service=git-upload-pack"));
+          await next.body?.cancel();
+          if (next.status === 200) break;
+          deepEqual([next.status, tries < 1000], [503, true]);
+          await new Promise((resolve) => setTimeout(resolve, 0));
+        }
+      }
+      for await (const entry of Deno.readDir(`${repository.path}/objects`)) {
+        ok(
+          !entry.name.startsWith("tmp_"),
+          entry.name,
+        );
+      }
+    } finally {
+      repository.close();
+    }
+  },
+);
+
+realTest("a server that forbids is a rejection, not a lost connection", { needs: [] }, async ({ dir }) => {
+  const authorize = () => ({ kind: "forbidden", reason: "on holiday" }) as const;
+  await serving(dir, { authorize, admit: undefined }, async ({ url }) => {
+    await withLocal(`${dir}/local.git`, async (local) => {
+      const client = fetchHttpClient();
+      const outcome = await pushTo({
+        repository: local,
+        open: httpOpener(client, url),
+        ref: "refs/heads/main",
+        base: undefined,
+        commit: await commit(local, undefined, "a", "one"),
+        limits: LIMITS,
+      });
+      ok(outcome.kind === "rejected", JSON.stringify(outcome));
+      match(outcome.reason, /403/);
+      client.close();
+    });
+  });
+});
+
 interface Serving {
   /** Of the repository. */
   readonly url: string;

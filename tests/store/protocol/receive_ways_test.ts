@@ -1,10 +1,11 @@
 /** Ways of pushing to our receive-pack beside the plain one: shallow, not atomic, quiet, in two requests, and slow. */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
 import { memoryPair } from "../../../conduit/mod.ts";
 import type { Flow } from "../../../conduit/mod.ts";
 import { admitAll, initRepository, serveReceivePack, serveUploadPack } from "../../../store/mod.ts";
 import type { AdmitPush, Oid, ReceivePackOptions, Repository } from "../../../store/mod.ts";
 import { encodePkt, FLUSH, type Pkt, PktDecoder } from "../../../store/protocol/pkt_line.ts";
+import { PushRequestReader } from "../../../store/protocol/receive_request.ts";
 import { decodeBand } from "../../../store/protocol/side_band.ts";
 import { realTest, run } from "../../tools/real.ts";
 import { git, gitBytes } from "../git_fixture.ts";
@@ -220,6 +221,20 @@ realTest("the refs and the push may be two conversations", { needs: ["git"] }, a
   } finally {
     repository.close();
   }
+});
+
+Deno.test("what a shallow client says of itself stands before its commands, and is an id", () => {
+  const oid = "1".repeat(40);
+  const command = `${oid} ${"2".repeat(40)} refs/heads/main\0 report-status`;
+  const read = (...lines: string[]) => {
+    const reader = new PushRequestReader({ commands: 10, requestBytes: 1000 });
+    for (const line of lines) reader.feed({ kind: "data", payload: new TextEncoder().encode(line) });
+    return reader.feed({ kind: "flush" });
+  };
+  deepEqual([...read(`shallow ${oid}\n`, `shallow ${oid}\n`, command)?.shallow ?? []], [oid]);
+  throws(() => read(command, `shallow ${oid}\n`), /out of place/);
+  throws(() => read("shallow what\n", command), /out of place/);
+  throws(() => read(...Array.from({ length: 100 }, () => `shallow ${oid}\n`)), /more than 1000 bytes/);
 });
 
 type Options = Partial<ReceivePackOptions> & { readonly admitBy?: (repository: Repository) => AdmitPush };

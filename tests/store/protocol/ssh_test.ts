@@ -26,7 +26,7 @@ import type { AdmitPush, Repository } from "../../../store/mod.ts";
 import { findProgram, realTest, run } from "../../tools/real.ts";
 import { commits, fsck, gitV, oidOf, workTree } from "./git_server.ts";
 
-for (const version of [0, 2]) {
+for (const version of [0, 1, 2]) {
   realTest(`git pushes, is refused with words, clones and fetches over SSH by v${version}`, {
     needs: ["git", "ssh"],
   }, async ({ dir }) => {
