@@ -78,6 +78,8 @@ Deno.test("whatever happens beside a collection, every object that is needed is 
       const world = await newWorld();
       for (const each of steps) {
         await world.take(each);
+        // A collection that pauses takes a step or two.
+        await new Promise((resolve) => setTimeout(resolve, 0));
         await world.check();
       }
       await world.end();
