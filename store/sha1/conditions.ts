@@ -11,6 +11,8 @@ import { VECTORS } from "./vectors.ts";
  * without a branch on what a bit says, which no processor could foretell, and left when no vector is.
  */
 export function vectorsLeft(words: Int32Array): number {
+  // Made when it is first needed: a process that takes nothing from others never does.
+  table ??= tableOf(inOrder(conditions()));
   let left = -1;
   for (let i = 0; i < table.length && left !== 0;) {
     for (const stop = i + batch * stride; i < stop; i += stride) {
@@ -141,7 +143,7 @@ interface Condition {
 
 const batch = 8;
 const stride = 6;
-const table = tableOf(inOrder(conditions()));
+let table: ReturnType<typeof tableOf> | undefined;
 
 function conditions(): Condition[] {
   const found = new Map<string, Condition>();
