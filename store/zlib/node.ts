@@ -18,8 +18,11 @@ export const nodeZlib: Zlib = {
   inflate: keptInflater() ?? inflateOnce,
   inflater: () => nodeInflater() ?? pakoInflater(),
   crc32: nativeCrc32(),
-  deflate: keptDeflater() ?? deflateOnce,
+  // Trying a deflater takes a while, and who only reads needs none.
+  deflate: (content) => (deflate ??= keptDeflater() ?? deflateOnce)(content),
 };
+
+let deflate: Zlib["deflate"] | undefined;
 
 /** With a deflater of its own for each content. */
 export function deflateOnce(content: Uint8Array): Uint8Array {
