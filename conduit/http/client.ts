@@ -119,9 +119,9 @@ export function createHttpClient(options: HttpClientOptions = {}): ExplainingHtt
       const exchange = new Exchange(
         request,
         options.idleMs ?? DEFAULTS.idleMs,
-        () => underWay.delete(exchange),
+        (over) => underWay.delete(over),
       );
-      underWay.add(exchange);
+      if (exchange.gaveUp === undefined) underWay.add(exchange);
       if (closed) exchange.giveUp(new FlowError("closed", "the HTTP client was closed"));
       try {
         return { ok: true, value: await follow(request, exchange) };
@@ -241,14 +241,14 @@ class Exchange {
   gaveUp: FlowError | undefined;
   readonly #connecting = new AbortController();
   readonly #patience: Patience;
-  readonly #forget: () => void;
+  readonly #forget: (over: Exchange) => void;
   readonly #signal: AbortSignal | undefined;
   readonly #aborted: () => void;
   readonly #timer: ReturnType<typeof setTimeout> | undefined;
   #current: ClientRequest | undefined;
   #finished = false;
 
-  constructor({ signal, timeoutMs, url }: HttpRequest, idleMs: number, forget: () => void) {
+  constructor({ signal, timeoutMs, url }: HttpRequest, idleMs: number, forget: (over: Exchange) => void) {
     this.#forget = forget;
     this.#patience = createPatience(idleMs, () => {
       this.giveUp(new FlowError("timeout", `${url}: the server was silent for ${idleMs} ms`));
@@ -279,7 +279,7 @@ class Exchange {
     clearTimeout(this.#timer);
     this.#signal?.removeEventListener("abort", this.#aborted);
     this.#patience.release();
-    this.#forget();
+    this.#forget(this);
   }
 
   /** Sends the request and waits for the head of its response. */

@@ -185,13 +185,12 @@ export async function askAgent(agent: SshAgent): Promise<BaseAgent<ParsedKey>> {
   const inner = new OpenSSHAgent(agent.socket);
   const all = await new Promise<readonly ParsedKey[]>((resolve, reject) => {
     inner.getIdentities((error, keys) => {
-      if (error || keys === undefined) {
-        const message = `the SSH agent at ${agent.socket} does not answer: ${
-          error?.message ?? "no keys came"
-        }`;
-        reject(new ConnectError("unconfigured", message, { cause: error }));
-      } else resolve(keys.flatMap((key) => "getPublicSSH" in Object(key) ? [key as ParsedKey] : []));
+      if (error || keys === undefined) reject(error ?? new Error("no keys came"));
+      else resolve(keys.flatMap((key) => "getPublicSSH" in Object(key) ? [key as ParsedKey] : []));
     });
+  }).catch((error: Error) => {
+    const message = `the SSH agent at ${agent.socket} does not answer: ${error.message}`;
+    throw new ConnectError("unconfigured", message, { cause: error });
   });
   const usable = all.filter((key) => {
     const blob = key.getPublicSSH();

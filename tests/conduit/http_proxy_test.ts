@@ -1,7 +1,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { createServer } from "node:https";
 import { createHttpClient, formatPlan, type HttpClientOptions, listenTcp } from "../../conduit/mod.ts";
-import { findProgram, realTest, run } from "../tools/real.ts";
+import { realTest, run } from "../tools/real.ts";
 import { freePort } from "../tools/ports.ts";
 import { text, utf8, valueOf } from "./flows.ts";
 import { makeAuthority } from "./pki.ts";
@@ -213,7 +213,7 @@ realTest("a client says how it would reach a URL", { needs: ["openssl"] }, async
   client.close();
 });
 
-realTest("https through tinyproxy", { needs: ["openssl", "tinyproxy"] }, async ({ dir }) => {
+realTest("https through tinyproxy", { needs: ["openssl", "tinyproxy", "sh"] }, async ({ dir }) => {
   const authority = await makeAuthority(dir);
   const server = Deno.serve({ ...LOCAL, ...await authority.issue("127.0.0.1") }, () => new Response("in"));
   const plain = Deno.serve(LOCAL, () => new Response("plain"));
@@ -230,8 +230,8 @@ realTest("https through tinyproxy", { needs: ["openssl", "tinyproxy"] }, async (
       "",
     ].join("\n"),
   );
-  const child = new Deno.Command(findProgram("tinyproxy") ?? "tinyproxy", {
-    args: ["-d", "-c", `${dir}/tinyproxy.conf`],
+  const child = new Deno.Command("sh", {
+    args: ["-c", `exec tinyproxy -d -c '${dir}/tinyproxy.conf'`],
     stdin: "null",
     stdout: "null",
     stderr: "null",

@@ -153,9 +153,10 @@ realTest("ssh agent: any key of it, or one by fingerprint or public key; no such
 }, async ({ dir }) => {
   const server = await startSshd(dir);
   const agent = await startAgent(dir);
+  const { socket } = agent;
+  const all = (...logins: Partial<SshResolverOptions>[]) => loginsWithAgent(server, socket, logins);
   try {
-    const socket = agent.socket;
-    match(await login(server, { agent: { socket } }), /^unconfigured: .*has no key of a known type/);
+    match((await all({ agent: { socket } }))[0], /^unconfigured: .*has no key of a known type/);
     const keys = new Map<string, string>();
     for (const kind of KINDS.slice(0, 5)) {
       const name = kind.join("");
@@ -163,36 +164,61 @@ realTest("ssh agent: any key of it, or one by fingerprint or public key; no such
       await agent.add(`${dir}/${name}`);
       keys.set(name, await Deno.readTextFile(`${dir}/${name}.pub`));
     }
-    for (const publicKey of keys.values()) {
+    for (const [name, publicKey] of keys) {
       await authorize(dir, [publicKey]);
-      equal(await login(server, { agent: { socket } }), "in\n");
-      equal(await login(server, { agent: { socket, key: publicKey } }), "in\n");
       const print = (await run("ssh-keygen", ["-lf", "-"], { stdin: publicKey })).stdout.split(" ")[1];
-      equal(await login(server, { agent: { socket, key: print } }), "in\n");
+      const ways = [{ socket }, { socket, key: publicKey }, { socket, key: print }];
+      deepEqual(await all(...ways.map((way) => ({ agent: way }))), ["in\n", "in\n", "in\n"], name);
     }
     await authorize(dir, [keys.get("ed25519") ?? ""]);
-    match(await login(server, { agent: { socket, key: keys.get("rsa-b2048") } }), /^auth: /);
-    const stranger = sshFingerprint(blobOf(generateSshKey("")));
-    match(await login(server, { agent: { socket, key: stranger } }), /^unconfigured: .*has no key SHA256:/);
-    match(
-      await login(server, { agent: { socket, key: "nonsense" } }),
+    const stranger = generateSshKey("");
+    const outcomes = await all(
+      { agent: { socket, key: keys.get("rsa-b2048") } },
+      { agent: { socket, key: sshFingerprint(blobOf(stranger)) } },
+      { agent: { socket, key: "nonsense" } },
+      { agent: { socket: "environment" } },
+      // A key that the server does not know is offered first, then those of the agent.
+      { identity: stranger.privateKey, agent: { socket } },
+    );
+    const expected = [
+      /^auth: /,
+      /^unconfigured: .*has no key SHA256:/,
       /^unconfigured: .*fingerprint or its public key/,
-    );
-
-    const environment = (name: string) => name === "SSH_AUTH_SOCK" ? socket : undefined;
-    equal(await login(server, { agent: { socket: "environment" }, environment }), "in\n");
-    match(
-      await login(server, { agent: { socket: "environment" }, environment: () => undefined }),
-      /^unconfigured: .*SSH_AUTH_SOCK names no agent/,
-    );
-    // A key that the server does not know is offered first, then those of the agent.
-    equal(await login(server, { identity: generateSshKey("").privateKey, agent: { socket } }), "in\n");
+      /^in\n$/,
+      /^in\n$/,
+    ];
+    expected.forEach((outcome, index) => match(outcomes[index], outcome));
   } finally {
     await agent.stop();
     await server.stop();
   }
-  match(await login(server, { agent: { socket: agent.socket } }), /^unconfigured: .*does not answer/);
+  match((await all({ agent: { socket } }))[0], /^unconfigured: .*does not answer/);
+  match(
+    await login(server, { agent: { socket: "environment" }, environment: () => undefined }),
+    /^unconfigured: .*SSH_AUTH_SOCK names no agent/,
+  );
 });
+
+/** Logins by a process that may reach the agent, one after another. */
+async function loginsWithAgent(
+  server: Sshd,
+  socket: string,
+  logins: readonly Partial<SshResolverOptions>[],
+): Promise<string[]> {
+  const here = (path: string) => new URL(path, import.meta.url).pathname;
+  const { stdout } = await run(Deno.execPath(), [
+    ...["run", "--no-prompt", "--no-check", "--config", here("../../deno.json")],
+    ...[`--allow-net=127.0.0.1,unix:${socket}`, `--allow-read=${socket}`, `--allow-write=${socket}`],
+    ...["--allow-env=SSH_AUTH_SOCK,NODE_DEBUG", here("ssh_dial.ts"), String(server.port)],
+  ], {
+    stdin: JSON.stringify(logins.map((options) => ({ hostKeys: [server.pin], ...options }))),
+    env: {
+      SSH_AUTH_SOCK: socket,
+      DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`,
+    },
+  });
+  return JSON.parse(stdout);
+}
 
 Deno.test("ssh agent: the environment's is never asked unless it is told to be", async () => {
   Deno.env.set("SSH_AUTH_SOCK", "/nonexistent/agent");

@@ -352,7 +352,7 @@ realTest("tls listener: silence, other protocols and too many connections cost t
     port: 0,
     certificate: () => ({ certificate: cert, key }),
     maxConnections: 2,
-    handshakeMs: 150,
+    handshakeMs: 600,
     idleMs: 100,
     report: (event) => {
       events.push(event);
@@ -372,7 +372,7 @@ realTest("tls listener: silence, other protocols and too many connections cost t
       : last?.kind;
   };
   const plain = await Deno.connect({ hostname: "127.0.0.1", port });
-  match(await event() ?? "", /^peer-failed: .*no handshake within 150 ms/);
+  match(await event() ?? "", /^peer-failed: .*no handshake within 600 ms/);
   plain.close();
 
   const talker = await Deno.connect({ hostname: "127.0.0.1", port });
