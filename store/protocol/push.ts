@@ -136,7 +136,7 @@ function planned(
 /** `undefined` where nothing but deletions is asked for: then there is no pack, not even an empty one. */
 async function preparePack(
   { repository }: PushRefsOptions,
-  { advertisement: { capabilities }, refs: { refs } }: RemoteSession,
+  { advertisement: { capabilities, shallow }, refs: { refs } }: RemoteSession,
   due: readonly RefMove[],
 ): Promise<PackToPush | undefined> {
   const wants = due.flatMap((move) => move.new ?? []);
@@ -147,7 +147,8 @@ async function preparePack(
     repository,
     wants,
     common,
-    shallow: await repository.shallow?.list() ?? new Set(),
+    // Where the server's own history ends, what it has says nothing of what lies below.
+    shallow: new Set([...await repository.shallow?.list() ?? [], ...shallow]),
     offsetDeltas: capabilities.has("ofs-delta"),
     thin: !capabilities.has("no-thin"),
   };

@@ -17,6 +17,7 @@ import { seeded } from "../fuzz/seeded.ts";
 import { realTest, run } from "../tools/real.ts";
 import { SSHD_NEEDS_ROOT } from "../tools/sshd.ts";
 import { assertGitAccepts, git } from "./git_fixture.ts";
+import { programFlow } from "./protocol/git_server.ts";
 import {
   hook,
   LIMITS,
@@ -318,6 +319,54 @@ realTest("a shallow repository pushes what it made", { needs: ["git"] }, async (
   });
   await assertGitAccepts(`${dir}/pipe.git`);
 });
+
+realTest(
+  "a remote that is shallow gets what it lacks, from where its history ends",
+  { needs: ["git"] },
+  async ({ dir }) => {
+    await withRemote(dir, "pipe", async (remote) => {
+      await withLocal(`${dir}/whole.git`, async (whole) => {
+        const history: Oid[] = [];
+        for (const content of ["one", "two", "three"]) {
+          const next = await commit(whole, history.at(-1), { "a": content });
+          await push(whole, remote, history.at(-1), next);
+          history.push(next);
+        }
+        await run("git", [
+          "clone",
+          "-q",
+          "--bare",
+          "--depth=1",
+          `file://${remote.path}`,
+          `${dir}/shallow.git`,
+        ]);
+        const open: OpenService = (service) => {
+          const { flow, ended } = programFlow("git", [service.slice(4), `${dir}/shallow.git`]);
+          running.push(ended);
+          return Promise.resolve({ ok: true, value: flow });
+        };
+        const running: Promise<void>[] = [];
+        const [first, , tip] = history;
+        const next = await commit(whole, tip, { "a": "four" });
+        deepEqual(await push(whole, { ...remote, open }, tip, next), { kind: "committed", commit: next });
+        // Built on what lies below the end of its history: all of that has to come along.
+        const side = await commit(whole, first, { "b": "aside" });
+        const outcome = await pushTo({
+          repository: whole,
+          open,
+          ref: "refs/heads/side",
+          base: undefined,
+          commit: side,
+          limits: LIMITS,
+        });
+        deepEqual(outcome, { kind: "committed", commit: side });
+        await Promise.all(running);
+        equal((await git(`${dir}/shallow.git`, "rev-list", "--count", "side")).trim(), "2");
+      });
+    });
+    await assertGitAccepts(`${dir}/shallow.git`);
+  },
+);
 
 /** A test against one kind of remote; afterwards git must find nothing wrong with it, nor with our side. */
 function overRemote(

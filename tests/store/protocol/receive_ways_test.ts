@@ -42,6 +42,18 @@ for (const version of [0, 1, 2]) {
   );
 }
 
+realTest("a shallow repository of ours takes what is built on it", { needs: ["git"] }, async ({ dir }) => {
+  const work = await workTree(dir);
+  await commits(work, 5);
+  await run("git", ["clone", "-q", "--bare", "--depth=2", `file://${work}`, `${dir}/zones.git`]);
+  await serving(dir, {}, async ({ url, repository }) => {
+    await commits(work, 2, "more");
+    await gitV(0, ["push", "-q", url, "main"], { cwd: work });
+    equal(await repository.refs.get("refs/heads/main"), await oidOf(work, "main"));
+    equal((await git(repository.path, "rev-list", "--count", "main")).trim(), "4");
+  });
+});
+
 realTest(
   "left to the client, a push that is not atomic is taken in part",
   { needs: ["git"] },
