@@ -8,7 +8,7 @@ import {
   type TsigAlgorithm,
   type TsigKey,
 } from "../../dns/mod.ts";
-import { LARGEST_FILE, regularFile, type TreeFiles } from "./tree_files.ts";
+import { LARGEST_FILE, readContent, regularFile, type TreeFiles } from "./tree_files.ts";
 import { topOf } from "./check.ts";
 
 /**
@@ -25,7 +25,12 @@ export async function readKeys(
   for (const path of paths) {
     const oid = regularFile(files, path);
     if (oid === undefined) continue;
-    const bytes = await files.read(oid);
+    const content = await readContent(files, path, oid);
+    if ("fault" in content) {
+      faults.push(content.fault);
+      continue;
+    }
+    const { bytes } = content;
     if (bytes.length > LARGEST_FILE) {
       faults.push({
         position: topOf(path),

@@ -4,7 +4,7 @@ import { checkZone, isPreSigned, topOf } from "./check.ts";
 import { collectZone, type PlacedContents } from "./collect.ts";
 import { mentionsSoa } from "./mentions_soa.ts";
 import { includedPath } from "./included_path.ts";
-import { LARGEST_FILE, regularFile, type TreeFiles } from "./tree_files.ts";
+import { LARGEST_FILE, readContent, regularFile, type TreeFiles } from "./tree_files.ts";
 
 /** A zone as its files give it. */
 export interface ReadZone {
@@ -32,7 +32,10 @@ export async function readZone(files: TreeFiles, file: string, origin: Name): Pr
       const oid = regularFile(files, path);
       inputs.set(path, oid);
       if (oid === undefined) continue;
-      const bytes = await files.read(oid);
+      const content = await readContent(files, path, oid);
+      // Without inputs, so that it is tried again.
+      if ("fault" in content) return unread(origin, file, new Map(), content.fault);
+      const { bytes } = content;
       if (bytes.length > LARGEST_FILE) return unread(origin, file, inputs, tooLarge(path, bytes.length));
       held.set(path, bytes);
     }

@@ -1,4 +1,6 @@
-import type { Oid } from "../../store/mod.ts";
+import { type Fault } from "../../dns/mod.ts";
+import { type Oid, StoreError } from "../../store/mod.ts";
+import { topOf } from "./check.ts";
 
 /** The files of one commit of `main`, by path, and a way to read them. */
 export interface TreeFiles {
@@ -23,3 +25,24 @@ export function regularFile(files: TreeFiles, path: string): Oid | undefined {
 
 /** Git writes the first two; the third stands in old repositories. */
 const REGULAR: ReadonlySet<string> = new Set(["100644", "100755", "100664"]);
+
+/**
+ * A file's content, or the fault that it cannot be read: a broken pack is no reason that the zones which are whole are not
+ * served. @throws {StoreError} for anything else than damage
+ */
+export async function readContent(
+  files: TreeFiles,
+  path: string,
+  oid: Oid,
+): Promise<{ readonly bytes: Uint8Array } | { readonly fault: Fault }> {
+  try {
+    return { bytes: await files.read(oid) };
+  } catch (error) {
+    if (!(error instanceof StoreError) || (error.code !== "corrupt" && error.code !== "missing")) throw error;
+    const message = `its content cannot be read: ${error.message}`;
+    return { fault: { position: topOf(path), severity: "error", code: UNREADABLE, message } };
+  }
+}
+
+/** The code of that fault. It is the store's, not the people's: an older state is no remedy. */
+export const UNREADABLE = "unreadable";

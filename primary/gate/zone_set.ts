@@ -3,7 +3,7 @@ import type { Oid } from "../../store/mod.ts";
 import { meaningOf } from "../layout/zone_files.ts";
 import { topOf } from "./check.ts";
 import { mentionsSoa } from "./mentions_soa.ts";
-import { LARGEST_FILE, regularFile, type TreeFiles } from "./tree_files.ts";
+import { LARGEST_FILE, readContent, regularFile, type TreeFiles } from "./tree_files.ts";
 
 /** Which files of a commit are zone files and which hold keys. */
 export interface ZoneSet {
@@ -81,7 +81,10 @@ async function hasOwnSoa(
   const key = `${oid} ${path}`;
   const known = cache.get(key);
   if (known !== undefined) return known;
-  const bytes = await files.read(oid);
+  const content = await readContent(files, path, oid);
+  // Taken for a zone, so that its name is not answered as if there had never been one.
+  if ("fault" in content) return true;
+  const { bytes } = content;
   const outcome = bytes.length <= LARGEST_FILE && mentionsSoa(bytes) && looksLikeZone(path, bytes, zone);
   if (cache.size >= SNIFF_CACHE) cache.clear();
   cache.set(key, outcome);

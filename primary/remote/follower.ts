@@ -1,5 +1,6 @@
 import type { Result } from "../../conduit/mod.ts";
 import type { Oid } from "../../store/mod.ts";
+import { UNREADABLE } from "../gate/tree_files.ts";
 import type { Log, Primary } from "../primary.ts";
 
 /** Keeps a primary at what an upstream branch holds; serves the local copy while the upstream is away. */
@@ -103,8 +104,12 @@ export function createRemoteFollower(options: FollowerOptions): RemoteFollower {
       return { kind: "failed", reason };
     }
     const faults = adopted.value.faults.filter((fault) => fault.severity === "error").length;
-    log.info(`${upstream} at ${commit}: ${adopted.value.serials.size} zones advanced, ${faults} faults`);
-    return { kind: "advanced", commit, faults };
+    // What could not be read is fetched again, and is then worth another try.
+    if (adopted.value.faults.some(({ code }) => code === UNREADABLE)) commit = undefined;
+    log.info(
+      `${upstream} at ${fetched.value}: ${adopted.value.serials.size} zones advanced, ${faults} faults`,
+    );
+    return { kind: "advanced", commit: fetched.value, faults };
   }
 
   async function fetchSafely(): Promise<Result<Oid, { readonly message: string }>> {

@@ -25,9 +25,16 @@ export async function readMachineLayer(
   const files: { path: string; bytes: Uint8Array }[] = [];
   for (const { path, mode, oid } of await listFiles(reader, machine, machineFolder(zone))) {
     if (!mode.startsWith("100")) continue;
-    const blob = await reader.read(oid);
-    if (blob === undefined) throw new StoreError("missing", `${path} of branch machine is not here`);
-    files.push({ path, bytes: blob.content });
+    try {
+      const blob = await reader.read(oid);
+      if (blob === undefined) throw new StoreError("missing", `${path} is not here`);
+      files.push({ path, bytes: blob.content });
+    } catch (error) {
+      if (!(error instanceof StoreError) || (error.code !== "corrupt" && error.code !== "missing")) {
+        throw error;
+      }
+      report(`machine:${path}: left out: ${error.message}`);
+    }
   }
   const { contents, faults } = readMachineZone(zone, files);
   for (const { position, message } of faults) {

@@ -3,7 +3,7 @@ import type { Oid } from "../../store/mod.ts";
 import { topOf } from "../gate/check.ts";
 import { hasErrors, inOrder, type ReadZone, readZone } from "../gate/read_zone.ts";
 import { readKeys } from "../gate/read_keys.ts";
-import { regularFile, type TreeFiles } from "../gate/tree_files.ts";
+import { regularFile, type TreeFiles, UNREADABLE } from "../gate/tree_files.ts";
 import { findZones, type SniffCache } from "../gate/zone_set.ts";
 import { countRecords } from "../layers/contents.ts";
 import type { Contents } from "../layers/contents.ts";
@@ -100,8 +100,9 @@ async function hold(
 ): Promise<ZoneStep> {
   const before = base.zones.get(origin);
   const errors = faults.filter((fault) => fault.severity === "error");
+  const unreadable = errors.some((fault) => fault.code === UNREADABLE);
   const last = before?.good === undefined
-    ? await target.lastGood(origin, source.file)
+    ? unreadable ? undefined : await target.lastGood(origin, source.file)
     : { ...before.good, heldAt: before.good.heldAt ?? base.main };
   return stepZone(before, { origin, source, faults: errors, good: last, machine }, undefined, floor);
 }
