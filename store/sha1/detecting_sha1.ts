@@ -11,14 +11,14 @@ import { hasSibling } from "./sibling.ts";
  * @throws {StoreError} `collision`, from `digest`
  */
 export function newDetectingSha1(): Sha1 {
-  const chaining = Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0);
+  const chaining = new Int32Array(initial);
   const block = new Uint8Array(64);
   let length = 0;
   let found = false;
 
   function take(bytes: Uint8Array, at: number): void {
     expandBlock(bytes, at, words);
-    before.set(chaining);
+    for (let i = 0; i < 5; i++) before[i] = chaining[i] as number;
     compress(chaining, words);
     const vectors = vectorsLeft(words);
     if (vectors !== 0) found ||= hasSibling(vectors, words, before, chaining);
@@ -31,12 +31,12 @@ export function newDetectingSha1(): Sha1 {
       let at = 0;
       if (held > 0) {
         at = Math.min(64 - held, bytes.length);
-        block.set(bytes.subarray(0, at), held);
+        for (let i = 0; i < at; i++) block[held + i] = bytes[i] as number;
         if (held + at < 64) return;
         take(block, 0);
       }
       for (; at + 64 <= bytes.length; at += 64) take(bytes, at);
-      block.set(bytes.subarray(at));
+      for (let i = 0; at < bytes.length; i++, at++) block[i] = bytes[at] as number;
     },
     digest() {
       const held = length % 64;
@@ -46,9 +46,8 @@ export function newDetectingSha1(): Sha1 {
         take(block, 0);
         block.fill(0);
       }
-      const view = new DataView(block.buffer);
-      view.setUint32(56, Math.floor(length / 2 ** 29));
-      view.setUint32(60, (length * 8) % 2 ** 32);
+      putWord(block, 56, Math.floor(length / 2 ** 29));
+      putWord(block, 60, length << 3);
       take(block, 0);
       if (found) {
         throw new StoreError(
@@ -57,11 +56,20 @@ export function newDetectingSha1(): Sha1 {
         );
       }
       const digest = new Uint8Array(20);
-      const out = new DataView(digest.buffer);
-      chaining.forEach((word, i) => out.setInt32(i * 4, word));
+      for (let i = 0; i < 5; i++) putWord(digest, i * 4, chaining[i] as number);
       return digest;
     },
   };
+}
+
+/** FIPS 180-4, section 5.3.1. */
+const initial = Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0);
+
+function putWord(bytes: Uint8Array, at: number, word: number): void {
+  bytes[at] = word >>> 24;
+  bytes[at + 1] = word >>> 16;
+  bytes[at + 2] = word >>> 8;
+  bytes[at + 3] = word;
 }
 
 /** Of the block at hand; nothing waits while one is worked on, so they serve every instance. */
