@@ -23,7 +23,9 @@ export async function loadServed(
   const trees = new Map<Oid, TreeFiles>();
   const zones = new Map<Name, ServedZone>();
 
-  for (const [origin, row] of rows) {
+  // Without the commit that programs' records came from it cannot be told what was served: everything counts as changed.
+  const whole = commits.machine === undefined || machine !== undefined;
+  for (const [origin, row] of whole ? rows : []) {
     const commit = row.heldAt ?? main;
     if (row.file === undefined || commit === undefined || !await repository.has(commit)) continue;
     let files = trees.get(commit);

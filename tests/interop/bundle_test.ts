@@ -108,6 +108,47 @@ realTest(
 );
 
 realTest(
+  "between a repository of its own and a bundle a server's serials only rise, and nothing of the repository is lost",
+  { needs: ["git", "dig", "nsupdate"] },
+  async ({ dir }) => {
+    const soaAndRecord = async (...args: string[]) => {
+      const server = await serverIn(dir, [...args, "--acme", "off"]);
+      try {
+        const soa = await dig(server.dns, ["+short", "example.test", "SOA"]);
+        return {
+          serial: Number(soa.split(" ")[2]),
+          made: await dig(server.dns, ["+short", "made.example.test", "A"]),
+        };
+      } finally {
+        equal(await server.stop(), 0);
+      }
+    };
+    await Deno.mkdir(`${dir}/zones`);
+    await Deno.writeTextFile(`${dir}/zones/example.test.zone`, zone("www A 192.0.2.80"));
+    const server = await serverIn(dir, ["--acme", "off"]);
+    const { host, port } = hostAndPort(server.dns);
+    const script = `server ${host} ${port}\nupdate add made.example.test 60 A 192.0.2.7\nsend\n`;
+    await run("nsupdate", ["-k", `${dir}/.bailiwick/keys/admin.key`], { stdin: script });
+    equal(await server.stop(), 0);
+    const own = await soaAndRecord();
+    deepEqual(own, { serial: 2, made: "192.0.2.7" });
+
+    equal((await runCommand(dir, "bundle", [".bailiwick/zones.git#main", "zones.pack"])).code, 0);
+    const bundled = await soaAndRecord("--zones", "zones.pack");
+    equal(bundled.made, "");
+    ok(bundled.serial > own.serial, "without the programs' records it is another content");
+    deepEqual(await soaAndRecord("--zones", "zones.pack"), bundled);
+
+    const back = await soaAndRecord();
+    equal(back.made, "192.0.2.7");
+    ok(back.serial > bundled.serial);
+    deepEqual(await soaAndRecord(), back);
+    const fsck = await run("git", ["-C", `${dir}/.bailiwick/zones.git`, "fsck", "--full", "--strict"]);
+    equal(fsck.stderr.replace(/^notice: .*\n/gm, ""), "");
+  },
+);
+
+realTest(
   "faulty zones in a bundle are all listed, and nothing is started",
   { needs: ["git"] },
   async ({ dir }) => {
