@@ -225,10 +225,11 @@ function flowOf(
     async end() {
       if (ended || broken !== undefined) return;
       ended = true;
-      await new Promise<void>((resolve) => {
+      const sent = new Promise<void>((resolve) => {
         socket.once("close", resolve);
         socket.end(resolve);
       });
+      await patience.wait(sent);
     },
     close: () => close(new FlowError("closed", `${description}: closed on this side`)),
     diagnostics: () => "",

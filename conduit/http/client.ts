@@ -89,10 +89,13 @@ export function createHttpClient(options: HttpClientOptions = {}): ExplainingHtt
   const underWay = new Set<Exchange>();
   let closed = false;
 
-  const follow = async (request: HttpRequest, exchange: Exchange): Promise<HttpResponse> => {
+  const follow = async (
+    request: HttpRequest,
+    headers: Headers,
+    exchange: Exchange,
+  ): Promise<HttpResponse> => {
     if (!credentials.ok) throw new ConnectError("unconfigured", credentials.error);
     const first = readUrl(request.url);
-    const headers = readHeaders(request.headers ?? {});
     let url = first;
     for (let redirects = 0;; redirects++) {
       const route = routeFor(url, options);
@@ -116,6 +119,7 @@ export function createHttpClient(options: HttpClientOptions = {}): ExplainingHtt
 
   return {
     async request(request) {
+      const headers = readHeaders(request.headers ?? {});
       const exchange = new Exchange(
         request,
         options.idleMs ?? DEFAULTS.idleMs,
@@ -124,7 +128,7 @@ export function createHttpClient(options: HttpClientOptions = {}): ExplainingHtt
       if (exchange.gaveUp === undefined) underWay.add(exchange);
       if (closed) exchange.giveUp(new FlowError("closed", "the HTTP client was closed"));
       try {
-        return { ok: true, value: await follow(request, exchange) };
+        return { ok: true, value: await follow(request, headers, exchange) };
       } catch (error) {
         exchange.finish();
         return { ok: false, error: requestError(exchange.gaveUp ?? error) };
@@ -212,7 +216,10 @@ function readUrl(text: string): URL {
   return url;
 }
 
-/** @throws {RangeError} for a header that is not the caller's to set */
+/**
+ * @throws {RangeError} for a header that is not the caller's to set
+ * @throws {TypeError} for what is no header
+ */
 function readHeaders(given: Readonly<Record<string, string>>): Headers {
   const headers = new Headers({ ...given });
   for (const name of headers.keys()) {
@@ -412,7 +419,6 @@ function headerOf(message: IncomingMessage, name: string): string | null {
 /** Why there was no response, as one of our codes. */
 function requestError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
-  if (error instanceof RangeError || error instanceof TypeError) throw error; // the caller's fault
   if (error instanceof ConnectFailure) {
     const code = error.attempts.at(-1)?.code ?? "unreachable";
     return new ConnectError(code, error.message, { cause: error });

@@ -6,6 +6,8 @@ export interface HttpClient {
   /**
    * The response as soon as its head is there; its body comes as it is read. A status of 400 and above is a
    * response too. An error says that there was none.
+   * @throws {RangeError} for a header that is the client's to make (`Host`, `Content-Length`, `Connection` …)
+   * @throws {TypeError} for a header that cannot be one
    */
   request(request: HttpRequest): Promise<Result<HttpResponse, ConnectError>>;
   /** Ends what is under way and closes every connection. May be called again. */

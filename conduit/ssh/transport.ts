@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
+import { toFlowError } from "../duplex.ts";
 import { type Flow, FlowError } from "../flow.ts";
 
 /** What may lie in memory between ssh2 and the flow below before channels have to wait. */
@@ -128,10 +129,4 @@ export class Transport extends Duplex {
     this.#drainWaiters.clear();
     for (const wake of waiters) wake();
   }
-}
-
-function toFlowError(error: unknown): FlowError {
-  if (error instanceof FlowError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new FlowError("protocol", message, { cause: error });
 }
