@@ -34,6 +34,8 @@ export interface Selection {
   readonly chosen: OidSet;
   /** The same as text. */
   readonly oids: readonly Oid[];
+  /** For some of the chosen, by number: what the other side has in the same place of a tree. */
+  readonly predecessors: ReadonlyMap<number, Oid>;
   /** Objects that the other side has and that lie near those to send: bases for deltas in a thin pack. */
   readonly known: OidSet;
 }
@@ -90,6 +92,7 @@ export async function selectObjects(request: SelectionRequest): Promise<Selectio
   await walk.chooseBySize();
   return {
     chosen,
+    predecessors: walk.predecessors,
     known,
     get oids() {
       return [...chosen.oids()];

@@ -10,6 +10,7 @@ import { type PackSource, writeEntries } from "../../pack/write_pack.ts";
 import type { Oid, Pause } from "../../types.ts";
 import type { Zlib } from "../../zlib/zlib.ts";
 import { copyEntries } from "./copy_entries.ts";
+import { thinDeltas } from "./thin_deltas.ts";
 
 export interface PackStreamOptions {
   readonly zlib: Zlib;
@@ -18,6 +19,8 @@ export interface PackStreamOptions {
   readonly offsetDeltas: boolean;
   /** What the client has, where it takes deltas on such objects (`thin-pack`). */
   readonly hasBase?: ((oid: Oid) => boolean) | undefined;
+  /** For some of what is wanted, by number: what the client has in its place, to make deltas on. */
+  readonly predecessors?: ReadonlyMap<number, Oid> | undefined;
   readonly pause?: Pause | undefined;
 }
 
@@ -54,7 +57,12 @@ export async function* packStream(
     end: copied.end,
     offsetOf: (oid: Oid) => copied.offsets[wanted.numberOfOid(oid)] || undefined,
   };
-  for await (const chunk of writeEntries<Oid>(rest, source, { zlib, offsetDeltas, hasBase, pause, before })) {
+  const deltas = hasBase === undefined ? undefined : await thinDeltas(wanted, source, {
+    ...options,
+    isSent: (number) => copied.offsets[number] !== 0,
+  });
+  const entries = { zlib, offsetDeltas, hasBase, deltas, pause, before };
+  for await (const chunk of writeEntries<Oid>(rest, source, entries)) {
     sha1.update(chunk);
     yield chunk;
   }

@@ -165,7 +165,7 @@ export class UploadSession {
       for (const parent of (await this.graph.require(oid)).parents) wants.add(parent);
     }
     const graph = this.graph.cutAt([...request.shallow, ...request.boundary.shallow]);
-    const { chosen, known } = await selectObjects({
+    const { chosen, known, predecessors } = await selectObjects({
       reader: repository,
       zlib,
       newSha1,
@@ -190,6 +190,7 @@ export class UploadSession {
         newSha1,
         offsetDeltas: request.offsetDeltas,
         hasBase,
+        predecessors,
         pause,
       })
     ) {

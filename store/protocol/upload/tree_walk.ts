@@ -3,6 +3,7 @@
  * compared as bytes where they lie. Benchmark: tests/bench/clone_bench.ts.
  */
 import { latin1 } from "../../object/bytes.ts";
+import { oidFromBytes } from "../../object/oid.ts";
 import { OidSet } from "../../object/oid_set.ts";
 import { isGitlinkMode, isTreeMode } from "../../object/tree_scan.ts";
 import type { ObjectKind, ObjectReader, Oid, Pause } from "../../types.ts";
@@ -13,6 +14,11 @@ import type { StreamSource } from "./pack_stream.ts";
 import { TreeReader, type VisitTree } from "./stored_objects.ts";
 
 export class TreeWalk {
+  /**
+   * For what was chosen, by its number: an object that the other side has in the same place, as a base for a delta. Gives
+   * up where there are many.
+   */
+  readonly predecessors = new Map<number, Oid>();
   readonly #reader: ObjectReader & StreamSource;
   readonly #trees: TreeReader;
   /** Trees whose entries were all looked at. */
@@ -78,7 +84,9 @@ export class TreeWalk {
   /** Nothing is known: one tree after the other, as they lie in a pack. Objects go by their numbers among the chosen. */
   async #below(root: number): Promise<void> {
     const stack = [root];
-    const descend = (tree: number) => void stack.push(tree);
+    const descend: Descend = (found, _content, _nameAt, _nameEnd, isTree) => {
+      if (isTree) stack.push(found);
+    };
     for (let tree = stack.pop(); tree !== undefined; tree = stack.pop()) {
       const wait = this.#choose(tree, descend);
       if (wait !== undefined) await wait;
@@ -90,8 +98,14 @@ export class TreeWalk {
     const stack: { readonly trees: readonly number[]; readonly have: OidSet }[] = [{ trees, have }];
     for (let folder = stack.pop(); folder !== undefined; folder = stack.pop()) {
       const haveBelow = new Map<string, OidSet>();
+      const haveHere = new Map<string, Oid>();
       await this.#know(folder.have, (content, mode, nameAt, nameEnd) => {
-        if (!isTreeMode(mode)) return;
+        if (!isTreeMode(mode)) {
+          if (haveHere.size < PREDECESSORS) {
+            haveHere.set(latin1(content.subarray(nameAt, nameEnd)), oidFromBytes(content, nameEnd + 1));
+          }
+          return;
+        }
         const name = latin1(content.subarray(nameAt, nameEnd));
         const oids = haveBelow.get(name) ?? new OidSet();
         oids.add(content, nameEnd + 1);
@@ -99,8 +113,14 @@ export class TreeWalk {
       });
       const below = new Map<string, number[]>();
       for (const tree of folder.trees) {
-        await this.#choose(tree, (found, content, nameAt, nameEnd) => {
+        if (folder.have.size > 0) this.#follows(tree, folder.have.oidAt(0));
+        await this.#choose(tree, (found, content, nameAt, nameEnd, isTree) => {
           const name = latin1(content.subarray(nameAt, nameEnd));
+          if (!isTree) {
+            const before = haveHere.get(name);
+            if (before !== undefined) this.#follows(found, before);
+            return;
+          }
           const numbers = below.get(name);
           if (numbers === undefined) below.set(name, [found]);
           else numbers.push(found);
@@ -122,14 +142,18 @@ export class TreeWalk {
       });
       if (depth >= this.#filter.treesAbove) return;
       const below: number[] = [];
-      for (const tree of level) await this.#choose(tree, (found) => void below.push(found));
+      for (const tree of level) {
+        await this.#choose(tree, (found, _content, _nameAt, _nameEnd, isTree) => {
+          if (isTree) below.push(found);
+        });
+      }
       known = knownBelow;
       level = below;
     }
   }
 
   /**
-   * Takes what a tree holds, where it is not known and not yet chosen; `descend` is called for its trees. Nothing where it
+   * Takes what a tree holds, where it is not known and not yet chosen; `descend` is called for those. Nothing where it
    * is done already, so that most trees cost no wait.
    */
   #choose(number: number, descend: Descend): Promise<void> | undefined {
@@ -148,11 +172,11 @@ export class TreeWalk {
       const at = nameEnd + 1;
       if (isTreeMode(mode)) {
         if (!known.has(content, at) && chosen.add(content, at)) {
-          descend(chosen.size - 1, content, nameAt, nameEnd);
+          descend(chosen.size - 1, content, nameAt, nameEnd, true);
         }
       } else if (blobsBelow !== 0 && !isGitlinkMode(mode) && !known.has(content, at)) {
-        if (blobsBelow === Infinity) chosen.add(content, at);
-        else this.#unweighed.add(content, at);
+        if (blobsBelow !== Infinity) this.#unweighed.add(content, at);
+        else if (chosen.add(content, at)) descend(chosen.size - 1, content, nameAt, nameEnd, false);
       }
     });
     const note = (found: ObjectKind) => {
@@ -175,11 +199,24 @@ export class TreeWalk {
     }
   }
 
+  #follows(number: number, before: Oid): void {
+    if (this.predecessors.size < PREDECESSORS) this.predecessors.set(number, before);
+  }
+
   readonly #isVisited = (ids: Uint8Array, at: number) => this.#visited.has(ids, at);
 }
 
-/** A tree that was chosen, by its number, and where its entry lies. */
-type Descend = (number: number, content: Uint8Array, nameAt: number, nameEnd: number) => void;
+/** What was chosen, by its number, and where its entry lies. */
+type Descend = (
+  number: number,
+  content: Uint8Array,
+  nameAt: number,
+  nameEnd: number,
+  isTree: boolean,
+) => void;
+
+/** More than so many changes, or files in one folder, are not looked at for what came before each. */
+const PREDECESSORS = 10_000;
 
 /** Trees between two looks at the clock. */
 const STEPS = 16;

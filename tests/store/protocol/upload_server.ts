@@ -12,7 +12,7 @@ export interface Serving {
   readonly visible?: (name: string) => boolean;
 }
 
-/** Serves a repository as a git daemon would while `use` runs; `sent` gets the number of objects of each pack. */
+/** Serves a repository as a git daemon would while `use` runs; `sent` gets the number of objects of each pack that left. */
 export async function serving(
   path: string,
   options: Serving,
@@ -22,12 +22,26 @@ export async function serving(
   const sent: number[] = [];
   try {
     await withGitServer(async ({ flow, version }) => {
-      const outcome = await serveUploadPack({ repository, flow, version, ...options });
-      if (outcome.ok && outcome.value.sent !== undefined) sent.push(outcome.value.sent.objects);
+      await serveUploadPack({ repository, flow: counted(flow, sent), version, ...options });
     }, (url) => use(url, sent));
   } finally {
     repository.close();
   }
+}
+
+/** Notes each pack as it begins to leave: a client that has it may be done before our side knows that it is. */
+function counted(flow: Flow, sent: number[]): Flow {
+  return {
+    ...flow,
+    write(bytes) {
+      for (let at = bytes.indexOf(0x50); at >= 0; at = bytes.indexOf(0x50, at + 1)) {
+        const view = new DataView(bytes.buffer, bytes.byteOffset + at, bytes.length - at);
+        if (view.byteLength < 12 || view.getUint32(0) !== 0x5041434b || view.getUint32(4) !== 2) continue;
+        sent.push(view.getUint32(8));
+      }
+      return flow.write(bytes);
+    },
+  };
 }
 
 /** The same over smart HTTP (gitprotocol-http), as plainly as it can be done. */
