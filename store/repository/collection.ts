@@ -10,7 +10,7 @@
  *     an object whose parts have gone before it, wherever the process is killed.
  */
 import { StoreError } from "../types.ts";
-import type { CollectionReport, CollectOptions, Oid, Refs, ShallowCommits } from "../types.ts";
+import type { CollectionReport, CollectOptions, Oid, ShallowCommits } from "../types.ts";
 import { OidSet } from "../object/oid_set.ts";
 import { packsToRoll } from "./collection_plan.ts";
 import type { PackCensus } from "./collection_plan.ts";
@@ -22,10 +22,11 @@ import type { PackItem } from "../pack/find_deltas.ts";
 import type { PackIndex } from "../pack/index_file.ts";
 import type { KnownPack } from "./packed_heap.ts";
 import type { Heaps } from "./quarantine.ts";
+import type { PackableRefs } from "./refs.ts";
 import type { Reliance } from "./reliance.ts";
 
 export interface CollectionRoots {
-  readonly refs: Refs;
+  readonly refs: PackableRefs;
   readonly shallow: ShallowCommits;
   readonly reliance: Reliance;
 }
@@ -135,6 +136,7 @@ class Collection {
     await this.#removeLoose(candidates, made, report);
     if (garbage !== undefined && !this.#touched) report.dropped = await this.#drop(garbage);
     await this.#dropMarks();
+    await this.#roots.refs.pack(mostLooseRefs);
   }
 
   #missing(oids: Iterable<Oid>): void {
@@ -407,6 +409,9 @@ class Collection {
     if (gone.length > 0 && reliance.underWay === 1) await shallow.update({ remove: gone });
   }
 }
+
+/** Each is a file to open when all refs are asked for; fewer are not worth the rewriting at every move. */
+const mostLooseRefs = 100;
 
 interface MadePack {
   readonly base: string;

@@ -6,16 +6,21 @@ import { parseOid } from "../object/oid.ts";
 import { isDeviceError } from "./device/device.ts";
 import type { Device } from "./device/device.ts";
 import { createFile, ioError, makeFolders } from "./files.ts";
-import { replaceUnderLock } from "./lock.ts";
+import { takeLock } from "./lock.ts";
 import { compareNames, decodePackedRefs, encodePackedRefs } from "./packed_refs.ts";
 import type { PackedRef } from "./packed_refs.ts";
 import { isRefName } from "./ref_name.ts";
+
+export interface PackableRefs extends Refs {
+  /** Moves loose refs into `packed-refs`, where there are more than so many. @throws {StoreError} `io` */
+  pack(moreThan: number): Promise<void>;
+}
 
 /**
  * Refs in git's files format (gitrepository-layout): a loose file hides the line in `packed-refs`. Every writer, git
  * itself included, holds `NAME.lock` while it compares and swaps.
  */
-export function openRefs(device: Device, hasObject: (oid: Oid) => Promise<boolean>): Refs {
+export function openRefs(device: Device, hasObject: (oid: Oid) => Promise<boolean>): PackableRefs {
   return {
     get: (name) =>
       readingRefs(() => name === "HEAD" || isRefName(name) ? resolveRef(device, name) : undefined),
@@ -53,6 +58,14 @@ export function openRefs(device: Device, hasObject: (oid: Oid) => Promise<boolea
         return await withLock(device, move, () => swap(device, move));
       } catch (error) {
         throw error instanceof StoreError ? error : ioError(`cannot move ${move.name}`, error);
+      }
+    },
+
+    async pack(moreThan) {
+      try {
+        await packRefs(device, moreThan);
+      } catch (error) {
+        throw error instanceof StoreError ? error : ioError("cannot pack the refs", error);
       }
     },
   };
@@ -113,10 +126,17 @@ async function swap(device: Device, move: RefMove): Promise<Outcome> {
   }
   const folder = move.name.slice(0, move.name.lastIndexOf("/"));
   if (move.new === undefined) {
-    const packed = await dropPacked(device, move);
-    if (!packed.ok) return packed;
-    await device.remove(move.name);
-    await device.sync(folder);
+    // Both places under the lock of `packed-refs`: nobody packs meanwhile what is about to go.
+    const free = await withPackedLock(device, async () => {
+      const packed = readPackedRefs(device);
+      // First, so that a kill leaves the loose value.
+      if (packed.delete(move.name)) await writePackedRefs(device, packed);
+      await device.remove(move.name);
+      await device.sync(folder);
+    });
+    if (!free) {
+      return refused(move, "locked", "packed-refs is locked by another writer (packed-refs.lock)");
+    }
     await device.remove(`${move.name}.lock`);
     await removeEmptyFolders(device, move.name);
     return { ok: true, value: undefined };
@@ -150,16 +170,52 @@ async function conflict(device: Device, move: RefMove): Promise<Outcome | undefi
   return undefined;
 }
 
-/** Takes a ref out of `packed-refs`, under that file's own lock; first, so that a kill leaves the loose value. */
-async function dropPacked(device: Device, move: RefMove): Promise<Outcome> {
-  if (!readPackedRefs(device).has(move.name)) return { ok: true, value: undefined };
-  const free = await replaceUnderLock(device, "packed-refs", () => {
-    const packed = readPackedRefs(device);
-    packed.delete(move.name);
-    return Promise.resolve(utf8(encodePackedRefs(packed)));
+/** Does something to `packed-refs` that nobody else may at the time; `false` where another writer holds it. */
+async function withPackedLock(device: Device, body: () => Promise<void>): Promise<boolean> {
+  if (!await takeLock(device, "packed-refs.lock")) return false;
+  try {
+    await body();
+  } finally {
+    await device.remove("packed-refs.lock");
+  }
+  return true;
+}
+
+/** Under its lock. The name of the new file is the one that git itself gives it before it is renamed. */
+async function writePackedRefs(device: Device, packed: ReadonlyMap<string, PackedRef>): Promise<void> {
+  const next = "packed-refs.new";
+  await device.remove(next);
+  await createFile(device, next, utf8(encodePackedRefs(packed)), { access: "changing", sync: true });
+  await device.rename(next, "packed-refs");
+  await device.sync("");
+}
+
+/** Into `packed-refs` first, durably; then each loose file goes that still has the value that was packed. */
+async function packRefs(device: Device, moreThan: number): Promise<void> {
+  const packed = new Map<string, Oid>();
+  await withPackedLock(device, async () => {
+    for await (const name of looseNames(device, "refs")) {
+      const oid = readRefFile(device, name)?.oid;
+      if (oid !== undefined) packed.set(name, oid);
+    }
+    if (packed.size <= moreThan) return packed.clear();
+    const all = readPackedRefs(device);
+    for (const [name, oid] of packed) all.set(name, { oid, peeled: undefined });
+    await writePackedRefs(device, all);
   });
-  if (free) return { ok: true, value: undefined };
-  return refused(move, "locked", "packed-refs is locked by another writer (packed-refs.lock)");
+  for (const [name, oid] of packed) {
+    // One that somebody is at moving stays loose; with one that went its folder may have gone.
+    const taken = await takeLock(device, `${name}.lock`, 0).catch((error) => {
+      if (isDeviceError(error, "absent", "not-a-folder")) return false;
+      throw error;
+    });
+    if (!taken) continue;
+    try {
+      if (readRefFile(device, name)?.oid === oid) await device.remove(name);
+    } finally {
+      await device.remove(`${name}.lock`);
+    }
+  }
 }
 
 interface RefContent {

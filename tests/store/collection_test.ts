@@ -297,6 +297,39 @@ realTest("while something needed is missing, nothing is dropped", { needs: ["git
   repository.close();
 });
 
+realTest(
+  "many loose refs are packed, those that move meanwhile keep their value",
+  { needs: ["git"] },
+  async ({ dir }) => {
+    const repository = await initRepository(`${dir}/z.git`);
+    const a = await commitOn(repository, undefined, { a: "a\n" });
+    const b = await commitOn(repository, a, { a: "b\n" });
+    const names = Array.from({ length: 120 }, (_, i) => `refs/tags/${i % 7}/t${i}`);
+    for (const name of names) ok((await repository.refs.move({ name, old: undefined, new: a })).ok);
+    const moves = names.filter((_, i) => i % 3 === 0);
+    const deletions = names.filter((_, i) => i % 3 === 1);
+    await Promise.all([
+      repository.collect({ graceMs: day, now: Date.now() }),
+      git(repository.path, "pack-refs", "--all").catch(() => "it may find the file locked"),
+      ...moves.map((name) => settled(() => repository.refs.move({ name, old: a, new: b }))),
+      ...deletions.map((name) => settled(() => repository.refs.move({ name, old: a, new: undefined }))),
+    ]);
+    await repository.collect({ graceMs: day, now: Date.now() });
+    const refs = await repository.refs.list("refs/tags/");
+    for (const [i, name] of names.entries()) equal(refs.get(name), [b, undefined, a][i % 3], name);
+    const theirs = await git(
+      repository.path,
+      "for-each-ref",
+      "--format=%(refname) %(objectname)",
+      "refs/tags",
+    );
+    equal(theirs.trim().split("\n").length, refs.size);
+    for (const line of theirs.trim().split("\n")) equal(refs.get(line.slice(0, -41)), line.slice(-40));
+    await assertGitAccepts(repository.path);
+    repository.close();
+  },
+);
+
 realTest("told to stop, it stops at the next step and loses nothing", { needs: ["git"] }, async ({ dir }) => {
   const repository = await initRepository(`${dir}/z.git`);
   let tip: Oid | undefined;
@@ -427,5 +460,14 @@ async function* looseFiles(repository: Repository): AsyncIterable<string> {
     for await (const file of Deno.readDir(`${repository.path}/objects/${folder.name}`)) {
       yield `${repository.path}/objects/${folder.name}/${file.name}`;
     }
+  }
+}
+
+/** Again while another writer holds a lock. */
+async function settled(move: () => ReturnType<Repository["refs"]["move"]>): Promise<void> {
+  for (let times = 0;; times++) {
+    const outcome = await move();
+    if (outcome.ok) return;
+    ok(outcome.error.code === "locked" && times < 20, outcome.error.message);
   }
 }
