@@ -9,7 +9,10 @@ import { lineOf, type Pkt } from "./pkt_line.ts";
 
 /** How much history to have. One of these at a time; none leaves the boundaries where they are. */
 export interface DepthOptions {
-  /** So many commits from each wanted tip, counting it. Fewer than are there cuts off the rest. */
+  /**
+   * So many commits from each wanted tip, counting it; fewer than are there cuts off the rest. Wanted tips that did not
+   * move count too (`git fetch` asks for those alone that moved). Boundaries stay for later fetches without a depth.
+   */
   readonly depth?: number | undefined;
   /** The commits made since then. */
   readonly since?: Date | undefined;
