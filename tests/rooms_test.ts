@@ -22,6 +22,10 @@ const PORTABLE = [
   "store/pack/",
   "store/tree/",
   "store/protocol/",
+  "store/sha1/",
+  "store/face/",
+  "store/zlib/pako.ts",
+  "store/portable.ts",
 ];
 
 const ROOT = new URL("..", import.meta.url);

@@ -19,6 +19,8 @@ const PACKAGES = [
   "iproute2",
   "openssl",
   "procps",
+  "chromium",
+  "tinyproxy",
 ];
 
 /** Debian's invoke-rc.d asks this file; 101 means that services must not be started. */
