@@ -30,6 +30,16 @@ export interface HostilePack {
   readonly says: RegExp;
 }
 
+/** What git 2.39's own `index-pack --strict` lets in: what only limits forbid, and where we are stricter. */
+export const GIT_TAKES: ReadonlySet<string> = new Set([
+  "bytes after the checksum",
+  "a bomb declared as what it is",
+  "a pack of more bytes than allowed",
+  "a chain of deltas deeper than allowed",
+  "a delta bomb: small deltas, each of which copies much",
+  "a tree with a mode that git never writes",
+]);
+
 const blob: HandMadeEntry = { type: TYPE.blob, data: utf8("@ SOA ns1 hostmaster 1 3600 600 86400 300\n") };
 const ghost = "1234567890".repeat(4);
 const megabyte = new Uint8Array(1 << 20);

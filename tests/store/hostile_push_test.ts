@@ -17,10 +17,10 @@ import {
 import { concatBytes } from "../../store/object/bytes.ts";
 import { composeCommit } from "../../store/object/commit.ts";
 import { encodePkt, FLUSH } from "../../store/protocol/pkt_line.ts";
-import { findProgram, realTest } from "../tools/real.ts";
+import { findProgram, realTest, run } from "../tools/real.ts";
 import { listenOn, sshArgs, type TestServer } from "../conduit/ssh_parties.ts";
 import { type Bytes, copy, deltaOf, handMadePack, insert, TYPE } from "./hostile_fixture.ts";
-import { HOSTILE_LIMITS, HOSTILE_PACKS } from "./hostile_packs.ts";
+import { GIT_TAKES, HOSTILE_LIMITS, HOSTILE_PACKS } from "./hostile_packs.ts";
 import { assertGitAccepts } from "./git_fixture.ts";
 
 const ZERO = "0".repeat(40);
@@ -47,6 +47,18 @@ realTest(
     });
   },
 );
+
+realTest("git's own index-pack refuses the same packs, but for what only our limits forbid", {
+  needs: ["git"],
+}, async ({ dir }) => {
+  await run("git", ["init", "-q", "--bare", dir]);
+  const taken: string[] = [];
+  for (const { name, pack } of HOSTILE_PACKS) {
+    const args = ["-C", dir, "index-pack", "--stdin", "--strict", "--fix-thin"];
+    if ((await run("git", args, { stdin: pack(), check: false })).code === 0) taken.push(name);
+  }
+  deepEqual(new Set(taken), GIT_TAKES);
+});
 
 realTest("a sound pack by the same hand is taken", { needs }, async ({ dir }) => {
   await serving(dir, async ({ push, repository }) => {
