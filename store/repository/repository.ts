@@ -2,7 +2,7 @@ import { StoreError } from "../types.ts";
 import type { GitObject, Oid, PackDamage, Repository } from "../types.ts";
 import { textOf, utf8 } from "../object/bytes.ts";
 import { objectOid } from "../object/hash.ts";
-import { collectionDue } from "./collection_due.ts";
+import { isCollectionDue, stockOf } from "./collection_due.ts";
 import type { Device } from "./device/device.ts";
 import { createFile, ioError, makeFolders } from "./files.ts";
 import { looseHeap, refuseCollision } from "./loose_heap.ts";
@@ -80,6 +80,8 @@ export async function openRepositoryOn(
   const heaps = { device, tools, loose, packed, reliance, read, has, inTurn: turns() };
   const roots = { refs, shallow, reliance };
   let collecting: Promise<unknown> | undefined;
+  /** What the last collection had to leave: what is in its time of grace is no reason for another. */
+  let left = { looseObjects: 0, packs: 0 };
 
   /** Whoever asks counts on what is found, so a collection must not take it for old. */
   async function has(oid: Oid): Promise<boolean> {
@@ -143,12 +145,14 @@ export async function openRepositoryOn(
       const turn = import("./collection.ts").then(({ collect }) => collect(heaps, roots, collectOptions));
       collecting = turn.catch(() => {});
       try {
-        return await turn;
+        const report = await turn;
+        left = await stockOf(heaps);
+        return report;
       } finally {
         collecting = undefined;
       }
     },
-    collectionDue: (thresholds) => collectionDue(heaps, thresholds),
+    collectionDue: async (thresholds) => isCollectionDue(await stockOf(heaps), left, thresholds),
     close: () => packed.close(),
   };
 }
