@@ -45,7 +45,8 @@ export { pipeFlow } from "./pipe.ts";
 
 // HTTP: requests with streamed bodies.
 export type { HttpClient, HttpHeaders, HttpRequest, HttpResponse } from "./http/types.ts";
-export type { ExplainingHttpClient, HttpClientOptions } from "./http/client.ts";
+export type { HttpClientOptions } from "./http/options.ts";
+export type { ExplainingHttpClient } from "./http/client.ts";
 export { createHttpClient } from "./http/client.ts";
 export type { HttpCredentials } from "./http/credentials.ts";
 export type { HttpProxy } from "./proxy.ts";
@@ -60,15 +61,17 @@ export type { ListenTlsOptions, ServerCertificate } from "./listen_tls.ts";
 export { listenTls } from "./listen_tls.ts";
 
 // SSH: commands on other hosts, commands that others run here, and OpenSSH's formats.
-export type { SshConfig, SshFlow, SshResolverOptions } from "./ssh/client.ts";
-export { isSshFlow, sshProtocol, sshResolver } from "./ssh/client.ts";
+export type { SshConfig, SshFlow, SshPatience } from "./ssh/client.ts";
+export { isSshFlow, sshProtocol } from "./ssh/client.ts";
+export type { SshResolverOptions } from "./ssh/resolver.ts";
+export { sshResolver } from "./ssh/resolver.ts";
 export type { ListenSshOptions, OfferedKey, SshSession } from "./ssh/listen.ts";
 export { listenSsh } from "./ssh/listen.ts";
 export type { AuthorizedKey, AuthorizedKeyOptions, AuthorizedKeysFault } from "./ssh/authorized_keys.ts";
 export { parseAuthorizedKeys } from "./ssh/authorized_keys.ts";
 export type { SshKeyPair, SshPublicKey } from "./ssh/keys.ts";
 export { generateSshKey, knownHostsLine, parsePublicKey, sshFingerprint } from "./ssh/keys.ts";
-export type { SshAgentOptions } from "./ssh/identity.ts";
+export type { SshAgentOptions } from "./ssh/agent.ts";
 export { publicKeyOf } from "./ssh/identity.ts";
 export type { HostKnowledge, KnownHosts, KnownHostsEntry, KnownHostsFault } from "./ssh/known_hosts.ts";
 export { knowledgeOf, parseKnownHosts } from "./ssh/known_hosts.ts";
