@@ -107,7 +107,7 @@ async function start(
   const signing = signingOf(dir, settings.repository);
   let noteDamage = () => {};
   const repository = await openZones(settings, dir, {
-    sign: signing.sign,
+    signing,
     onDamage: ({ pack, reason }) => {
       log.error(`${pack} is damaged: ${reason}; what is whole in it is still read`);
       noteDamage();

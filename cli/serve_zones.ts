@@ -6,6 +6,7 @@ import {
   type Primary,
   type PrimaryMode,
   seedRepository,
+  type Signing,
   type State,
 } from "../primary/mod.ts";
 import {
@@ -14,7 +15,6 @@ import {
   openBundle,
   type PackDamage,
   type Repository,
-  type SignPayload,
   StoreError,
 } from "../store/mod.ts";
 import { type DataDir, exists } from "./data_dir.ts";
@@ -28,12 +28,12 @@ const log = logOf("serve");
 export function openZones(settings: ServeSettings, dir: DataDir, options: ZonesOptions): Promise<Repository> {
   return settings.bundle === undefined
     ? openEmbedded(settings, dir, options)
-    : openFromBundle(settings.bundle, dir);
+    : openFromBundle(settings.bundle, dir, options);
 }
 
 export interface ZonesOptions {
-  /** Signs the first commit. */
-  readonly sign: SignPayload;
+  /** Signs the first commit; judges a bundle's. */
+  readonly signing: Signing;
   /** Told once of each pack that is found broken. */
   readonly onDamage: (damage: PackDamage) => void;
 }
@@ -53,7 +53,7 @@ export function bundleReason(path: string): string {
 async function openEmbedded(
   settings: ServeSettings,
   dir: DataDir,
-  { sign, onDamage }: ZonesOptions,
+  { signing, onDamage }: ZonesOptions,
 ): Promise<Repository> {
   // Also where the folder is there: a start that was killed while it made the repository is taken up again.
   const repository = await initRepository(dir.repository, { head: "refs/heads/main", owner: true, onDamage });
@@ -63,7 +63,12 @@ async function openEmbedded(
     log.info(`serving what ${dir.repository} holds; ${named}`);
     return repository;
   }
-  const seeded = await seedRepository({ repository, folder: settings.zones, clock: Date.now, sign }).catch(
+  const seeded = await seedRepository({
+    repository,
+    folder: settings.zones,
+    clock: Date.now,
+    sign: signing.sign,
+  }).catch(
     (error) => {
       if (
         error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
@@ -83,10 +88,16 @@ async function openEmbedded(
   return repository;
 }
 
-async function openFromBundle(path: string, dir: DataDir): Promise<Repository> {
+async function openFromBundle(path: string, dir: DataDir, { signing }: ZonesOptions): Promise<Repository> {
   const bundle = await openBundle(path).catch((error) => {
     throw error instanceof StoreError ? new CliError(error.message) : error;
   });
+  const move = { old: undefined, new: bundle.commit, shallow: new Set([bundle.commit]) };
+  const signed = await signing.judge?.(bundle, move);
+  if (signed?.ok === false) {
+    bundle.close();
+    throw new CliError(`${path}: ${signed.error.message}`);
+  }
   const { faults, zones } = await checkFiles({ objects: bundle, commit: bundle.commit });
   if (faults.some(({ severity }) => severity === "error")) {
     bundle.close();

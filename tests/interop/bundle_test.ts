@@ -194,6 +194,42 @@ realTest(
   },
 );
 
+realTest("with require-signed a bundle is served only if its commit is signed", {
+  needs: ["git", "ssh-keygen"],
+}, async ({ dir }) => {
+  const upstream = await upstreamIn(dir);
+  await upstream.write({ "a.test.zone": zone("www A 192.0.2.1") });
+  await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", `${dir}/alice`]);
+  await Deno.writeTextFile(`${dir}/b.toml`, "[repository]\nrequire-signed = true\n");
+  const start = async () => {
+    equal((await runCommand(dir, "bundle", ["work", "zones.pack"])).code, 0);
+    return await startServer(dir, ["--zones", "zones.pack", "--config", "b.toml"]);
+  };
+  const unsigned = await start();
+  if (unsigned.ready) await unsigned.server.stop();
+  ok(!unsigned.ready);
+  equal(unsigned.code, 2);
+  match(unsigned.stderr, /^bailiwick: .*zones\.pack: .*not signed/m);
+
+  const key = await Deno.readTextFile(`${dir}/alice.pub`);
+  await Deno.writeTextFile(`${dir}/.bailiwick/keys/allowed_signers`, `alice@example.test ${key}`, {
+    append: true,
+  });
+  for (
+    const [name, value] of [["gpg.format", "ssh"], ["user.signingkey", `${dir}/alice`], [
+      "commit.gpgsign",
+      "true",
+    ]]
+  ) {
+    await upstream.git("config", name, value);
+  }
+  // On an unsigned parent, which is not in the bundle.
+  await upstream.write({ "a.test.zone": zone("www A 192.0.2.2") });
+  const signed = await start();
+  ok(signed.ready, signed.ready ? "" : signed.stderr);
+  equal(await signed.server.stop(), 0);
+});
+
 realTest("what bundle cannot make, it says in one line", { needs: ["git"] }, async ({ dir }) => {
   await upstreamIn(dir);
   const says = async (args: string[], expected: RegExp) => {
