@@ -141,21 +141,24 @@ interface WalkedPack {
 
 function walkedPack(reader: PackReader<Oid>): WalkedPack {
   const { ids, count } = reader.index;
-  // The first two bytes leave next to nothing to search in any pack of a size that is ours.
-  const fanOut = new Uint32Array(65537);
-  for (let rank = 0; rank < count; rank++) fanOut[ids[rank * 20] * 256 + ids[rank * 20 + 1] + 1] = rank + 1;
-  for (let first = 1; first <= 65536; first++) fanOut[first] = Math.max(fanOut[first], fanOut[first - 1]);
+  // The first two bytes leave next to nothing to search; for a small pack the table would cost more than it saves.
+  const shift = count > 8192 ? 0 : 8;
+  const firstOf = (bytes: Uint8Array, at: number) => (bytes[at] * 256 + bytes[at + 1]) >>> shift;
+  const places = 65536 >>> shift;
+  const fanOut = new Uint32Array(places + 1);
+  for (let rank = 0; rank < count; rank++) fanOut[firstOf(ids, rank * 20) + 1] = rank + 1;
+  for (let first = 1; first <= places; first++) fanOut[first] = Math.max(fanOut[first], fanOut[first - 1]);
   return {
     reader,
     kept: new Kept(),
     rankOf(wanted, at) {
-      const first = wanted[at] * 256 + wanted[at + 1];
+      const first = firstOf(wanted, at);
       let low = fanOut[first];
       let high = fanOut[first + 1];
       while (low < high) {
         const middle = (low + high) >>> 1;
         let difference = 0;
-        for (let i = 2; i < 20 && difference === 0; i++) difference = ids[middle * 20 + i] - wanted[at + i];
+        for (let i = 0; i < 20 && difference === 0; i++) difference = ids[middle * 20 + i] - wanted[at + i];
         if (difference === 0) return middle;
         if (difference < 0) low = middle + 1;
         else high = middle;
@@ -320,4 +323,4 @@ const SMALL = 1 << 20;
 /** Longer chains of deltas are left to the source, which knows what is too long. */
 const DEEPEST = 4096;
 /** Twice as much is kept at most. */
-const KEPT_BYTES = 24 << 20;
+const KEPT_BYTES = 8 << 20;
