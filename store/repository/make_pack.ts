@@ -66,9 +66,12 @@ export async function makePack(
     });
     await heaps.packed.rescan();
     const index = heaps.packed.packs().find((pack) => pack.base === base)?.index;
-    if (index?.count !== items.length || !items.every(({ id }) => index.rankOf(id) !== undefined)) {
-      throw new StoreError("corrupt", `${base}.pack does not hold what it was made of`);
+    let whole = index?.count === items.length;
+    for (const { id } of items) {
+      await pause();
+      whole &&= index?.rankOf(id) !== undefined;
     }
+    if (!whole) throw new StoreError("corrupt", `${base}.pack does not hold what it was made of`);
     return base;
   } finally {
     for (const path of [temporary.idx, temporary.pack]) await device.remove(path);

@@ -192,13 +192,13 @@ async function writePackedRefs(device: Device, packed: ReadonlyMap<string, Packe
 
 /** Into `packed-refs` first, durably; then each loose file goes that still has the value that was packed. */
 async function packRefs(device: Device, moreThan: number): Promise<void> {
+  if ((await Array.fromAsync(looseNames(device, "refs"))).length <= moreThan) return;
   const packed = new Map<string, Oid>();
   await withPackedLock(device, async () => {
     for await (const name of looseNames(device, "refs")) {
       const oid = readRefFile(device, name)?.oid;
       if (oid !== undefined) packed.set(name, oid);
     }
-    if (packed.size <= moreThan) return packed.clear();
     const all = readPackedRefs(device);
     for (const [name, oid] of packed) all.set(name, { oid, peeled: undefined });
     await writePackedRefs(device, all);
