@@ -1,6 +1,13 @@
 /** Who we are to SSH servers: keys that an agent holds (draft-miller-ssh-agent). */
 // @ts-types="@types/ssh2"
-import type { BaseAgent, IdentityCallback, ParsedKey, SignCallback, SigningRequestOptions } from "ssh2";
+import type {
+  BaseAgent,
+  GetStreamCallback,
+  IdentityCallback,
+  ParsedKey,
+  SignCallback,
+  SigningRequestOptions,
+} from "ssh2";
 import type { Result } from "../flow.ts";
 import { ConnectError } from "../protocol.ts";
 import { RSA_HASHES, signingVariants } from "./identity.ts";
@@ -46,9 +53,20 @@ const MAX_AGENT_KEYS = 16;
  * used.
  * @throws {ConnectError} `unconfigured` for an agent that does not answer or has no such key
  */
-export async function askAgent(agent: SshAgent): Promise<BaseAgent<ParsedKey>> {
+export async function askAgent(agent: SshAgent, signal: AbortSignal): Promise<BaseAgent<ParsedKey>> {
   const { BaseAgent, OpenSSHAgent } = await loadSsh2();
-  const inner = new OpenSSHAgent(agent.socket);
+  // The package waits for an agent for ever; its connections end with the attempt that they are for.
+  const inner = new class extends OpenSSHAgent {
+    override getStream(callback: GetStreamCallback): void {
+      super.getStream((error, stream) => {
+        const end = () => void stream?.destroy();
+        signal.addEventListener("abort", end, { once: true });
+        stream?.once("close", () => signal.removeEventListener("abort", end));
+        if (signal.aborted) end();
+        callback(error, stream);
+      });
+    }
+  }(agent.socket);
   const all = await new Promise<readonly ParsedKey[]>((resolve, reject) => {
     inner.getIdentities((error, keys) => {
       if (error || keys === undefined) reject(error ?? new Error("no keys came"));

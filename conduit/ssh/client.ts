@@ -92,7 +92,7 @@ async function openSsh(config: SshConfig, signal: AbortSignal): Promise<SshFlow>
   const shown: string[] = [];
   const families = orderedFamilies(config.trust);
   // Asked before anybody is connected to: no key, no connection.
-  const agent = config.agent && await askAgent(config.agent);
+  const agent = config.agent && await askAgent(config.agent, signal);
   while (families.size > 0) {
     const outcome = await openSession(config, agent, [...families.values()].flat(), signal).catch((error) => {
       // A server without a key of another family ends the handshake; what it has shown is what there is to say.

@@ -6,7 +6,7 @@
 import { connect, createRegistry, sshResolver, type SshResolverOptions } from "../../conduit/mod.ts";
 import { readAll, text } from "./flows.ts";
 
-const port = Number(Deno.args[0]);
+const [port, timeoutMs] = Deno.args.map(Number);
 const logins: SshResolverOptions[] = JSON.parse(await new Response(Deno.stdin.readable).text());
 const outcomes: string[] = [];
 for (const options of logins) {
@@ -16,7 +16,7 @@ for (const options of logins) {
     port,
     user: "root",
     command: "echo in",
-  });
+  }, { timeoutMs });
   if (outcome.ok) {
     outcomes.push(text(await readAll(outcome.value)));
     outcome.value.close();

@@ -188,6 +188,11 @@ realTest("ssh agent: any key of it, or one by fingerprint or public key; no such
       /^in\n$/,
     ];
     expected.forEach((outcome, index) => match(outcomes[index], outcome));
+    // One that does not answer is waited for as long as for all else, and then let go of.
+    agent.hold();
+    const [late] = await loginsWithAgent(server, socket, [{ agent: { socket } }], 300);
+    match(late, /^timeout: .*no answer within \d+ ms/);
+    agent.resume();
   } finally {
     await agent.stop();
     await server.stop();
@@ -204,12 +209,13 @@ async function loginsWithAgent(
   server: Sshd,
   socket: string,
   logins: readonly Partial<SshResolverOptions>[],
+  timeoutMs = 30_000,
 ): Promise<string[]> {
   const here = (path: string) => new URL(path, import.meta.url).pathname;
   const { stdout } = await run(Deno.execPath(), [
     ...["run", "--no-prompt", "--no-check", "--config", here("../../deno.json")],
     ...[`--allow-net=127.0.0.1,unix:${socket}`, `--allow-read=${socket}`, `--allow-write=${socket}`],
-    ...["--allow-env=SSH_AUTH_SOCK,NODE_DEBUG", here("ssh_dial.ts"), String(server.port)],
+    ...["--allow-env=SSH_AUTH_SOCK,NODE_DEBUG", here("ssh_dial.ts"), String(server.port), String(timeoutMs)],
   ], {
     stdin: JSON.stringify(logins.map((options) => ({ hostKeys: [server.pin], ...options }))),
     env: {
@@ -265,6 +271,9 @@ Deno.test("ssh: the plan names keys, agents and what is trusted, and no secret",
 interface Agent {
   readonly socket: string;
   add(path: string): Promise<void>;
+  /** Stops answering, without an end. */
+  hold(): void;
+  resume(): void;
   stop(): Promise<void>;
 }
 
@@ -285,8 +294,11 @@ async function startAgent(dir: string): Promise<Agent> {
     socket,
     add: async (path) =>
       void await run("sh", ["-c", `ssh-add -q '${path}'`], { env: { SSH_AUTH_SOCK: socket } }),
+    hold: () => child.kill("SIGSTOP"),
+    resume: () => child.kill("SIGCONT"),
     async stop() {
       child.kill("SIGTERM");
+      child.kill("SIGCONT"); // a process on hold ends when it goes on
       await Promise.all([child.status, drained]);
     },
   };
