@@ -57,8 +57,8 @@ export interface IndexedPack {
 
 /**
  * Takes a pack in, chunk by chunk: checks it, resolves its deltas, completes it where it is thin, and makes its index.
- * Reads no further than the pack's end. Memory: some seventy bytes an object, the two largest objects, and less than
- * 64 MB for what is held to save time.
+ * Reads no further than the pack's end. Memory: some ninety bytes an object, the two largest objects, and 25 MB
+ * at most for what is held to save time.
  * @throws {StoreError} `malformed`, `limit`, and whatever `onObject` throws
  */
 export async function indexPack(

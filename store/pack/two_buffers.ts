@@ -40,11 +40,11 @@ export function twoBuffers(most: number, first: Uint8Array<ArrayBuffer> = new Ui
 }
 
 /**
- * How large a buffer to make for `size` bytes and one more: one of few sizes, so that few are left behind for the
- * collector. What is not written to takes no memory.
+ * How large a buffer to make for `size` bytes and one more: at once as large as nearly all will ever need, since a buffer
+ * left behind for a larger one stays until the collector comes round, and pages that are not written to take no memory.
  */
 export function roomSize(size: number, most: number): number {
-  let length = 1 << 18;
+  let length = size < 1 << 18 ? 1 << 18 : 1 << 26;
   while (length <= size) length *= 4;
   return Math.max(size, Math.min(length, most)) + 1;
 }

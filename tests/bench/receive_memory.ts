@@ -69,7 +69,7 @@ const shapes: Record<string, { readonly count: number; readonly fill: (pack: Wri
   },
 };
 
-const ways = ["library"] as const;
+const ways = ["library", "repository"] as const;
 const [command, ...args] = process.argv.slice(2);
 if (command === "take") await take(args[0] ?? "", args[1] ?? "");
 else process.exitCode = await compareAll(command === undefined ? Object.keys(shapes) : [command, ...args]);
@@ -157,7 +157,8 @@ async function intoFile(path: string): Promise<void> {
 async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
   using file = await Deno.open(path, { read: true });
   for (;;) {
-    const chunk = new Uint8Array(65536);
+    // As an SSH channel gives them (RFC 4253, section 6.1).
+    const chunk = new Uint8Array(32768);
     const count = await file.read(chunk);
     if (count === null) return;
     yield chunk.subarray(0, count);
