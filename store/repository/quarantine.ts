@@ -105,34 +105,25 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
 
     async receivePack(chunks, limits): Promise<Result<PackSummary, StoreError>> {
       if (!open) return { ok: false, error: new StoreError("io", "the quarantine is closed") };
-      const temporary = `${folder}/pack/tmp_pack_${randomSuffix()}`;
-      let name: string | undefined;
       try {
         const special = specialFiles();
-        const pack = await writePack(heaps, temporary, chunks, limits, special);
+        const { name, pack } = await writePack(heaps, `${folder}/pack`, chunks, limits, special);
         if (pack.count > 0) {
-          name = `pack-${toHex(pack.checksum)}`;
-          await device.rename(temporary, `${folder}/pack/${name}.pack`);
-          await createFile(device, `${folder}/pack/${name}.idx`, pack.index, {
-            access: "fixed",
-            sync: false,
-          });
           await arrived.rescan();
           await special.check(async (oid) => arrived.readKnown(oid) ?? await heaps.read(oid));
           const taken = await arrivedPack(name, pack, arrived, tools);
           await refuseCollisions(taken, arrived, heaps);
           packs.push(taken);
-        } else {
-          await device.remove(temporary);
         }
         return { ok: true, value: { objects: pack.received, bytes: pack.bytes } };
       } catch (error) {
         try {
-          await device.remove(temporary);
-          if (name !== undefined) {
-            for (const ending of ["idx", "pack"]) await device.remove(`${folder}/pack/${name}.${ending}`);
-            await arrived.rescan();
+          for (const { name } of await device.list(`${folder}/pack`)) {
+            if (!packs.some((pack) => name.startsWith(pack.name))) {
+              await device.remove(`${folder}/pack/${name}`);
+            }
           }
+          await arrived.rescan();
         } catch (left) {
           // The fault that came first is the one to tell; what is left goes with the quarantine.
           if (!(left instanceof DeviceError) && !(left instanceof StoreError)) throw left;
@@ -164,16 +155,24 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
   };
 }
 
+/** Of a pack that was written all but its index, which is on disk too: of a million objects, each matters. */
+interface WrittenPack {
+  readonly name: string;
+  readonly pack: Omit<IndexedPack, "index">;
+}
+
 async function writePack(
   { device, tools, read }: Heaps,
-  path: string,
+  folder: string,
   chunks: AsyncIterable<Uint8Array>,
   limits: PackLimits,
   special: SpecialFiles,
-): Promise<IndexedPack> {
-  const file = await device.create(path, "fixed");
+): Promise<WrittenPack> {
+  const temporary = `${folder}/tmp_pack_${randomSuffix()}`;
+  const file = await device.create(temporary, "fixed");
+  let indexed: IndexedPack;
   try {
-    return await indexPack(chunks, {
+    indexed = await indexPack(chunks, {
       limits,
       zlib: tools.zlib,
       newSha1: tools.newSha1,
@@ -191,11 +190,20 @@ async function writePack(
   } finally {
     file.close();
   }
+  const { index, ...pack } = indexed;
+  const name = `pack-${toHex(pack.checksum)}`;
+  if (pack.count === 0) {
+    await device.remove(temporary);
+  } else {
+    await device.rename(temporary, `${folder}/${name}.pack`);
+    await createFile(device, `${folder}/${name}.idx`, index, { access: "fixed", sync: false });
+  }
+  return { name, pack };
 }
 
 async function arrivedPack(
   name: string,
-  pack: IndexedPack,
+  pack: WrittenPack["pack"],
   arrived: PackedHeap,
   tools: StoreTools,
 ): Promise<ArrivedPack> {
