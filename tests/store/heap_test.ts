@@ -189,6 +189,22 @@ realTest(
   },
 );
 
+realTest("a damaged loose object goes where a pack has it whole", { needs: ["git"] }, async ({ dir }) => {
+  const { path, pack, oids } = await onePack(dir);
+  const [first] = oids;
+  if (first === undefined) throw new Error("no objects");
+  await Deno.mkdir(`${path}/objects/${first.slice(0, 2)}`, { recursive: true });
+  await Deno.writeTextFile(`${path}/objects/${first.slice(0, 2)}/${first.slice(2)}`, "damaged");
+  equal((await run("git", ["-C", path, "fsck", "--full"], { check: false })).code === 0, false);
+  const repository = await openRepository(path);
+  await readsAll(repository, oids);
+  const report = await repository.collect({ graceMs: day, now: Date.now() });
+  deepEqual([report.removedLoose, report.packed, report.unreadable], [1, 0, []]);
+  ok((await Deno.stat(pack)).isFile);
+  await assertGitAccepts(path);
+  repository.close();
+});
+
 Deno.test("a repository in memory is written, pushed to, collected and read", async () => {
   const device = memoryDevice();
   const repository = await initRepositoryOn(device, runtimeTools);
