@@ -65,7 +65,7 @@ export function openUpstream(
       inTurn(async () => {
         if (repository.damage().length > 0 && Date.now() - healedAt > HEAL_AGAIN_MS) {
           const healed = await healNow();
-          if (!healed.ok) return healed;
+          if (!healed.ok) log.error(`everything could not be fetched again: ${healed.error.message}`);
         }
         const first = (await repository.refs.list()).size === 0;
         const fetched = await ask(first && remote.depth !== "full" ? { depth: remote.depth } : {});
@@ -102,8 +102,9 @@ export function openUpstream(
     const damaged = repository.damage().map(({ pack }) => pack).join(", ");
     log.warn(`fetching everything again${damaged === "" ? "" : `, for ${damaged} is damaged`}`);
     const fetched = await ask({ refetch: true });
+    // An upstream that is away may be back at the next pull; one that cannot give everything is not asked each time.
+    if (fetched.ok || fetched.error.code !== "unreachable") healedAt = Date.now();
     if (!fetched.ok) return fetched;
-    healedAt = Date.now();
     // What the damaged packs held is here anew, so they can go.
     await collections.run({ full: true });
     const left = repository.damage();

@@ -10,7 +10,7 @@ import { runCommand, serverIn, startServer } from "../tools/server.ts";
 import { SSHD_NEEDS_ROOT, startSshd } from "../tools/sshd.ts";
 
 realTest(
-  "a remote by git:// is fetched shallow, followed, and fetched again when a pack breaks",
+  "a remote by git:// is fetched shallow and followed, and its copy is served while it is away",
   { needs: ["git", "dig"] },
   async ({ dir, step }) => {
     const upstream = await upstreamIn(dir);
