@@ -24,7 +24,7 @@ export interface ReadPackOptions<Id extends string = string> {
   readonly size: number;
   readonly map: MapPack;
   readonly zlib: Zlib;
-  /** Bytes of bases and deltas that are kept for the next reads. Default 24 MiB. */
+  /** Bytes of bases and deltas that are kept for the next reads. Default 32 MiB. */
   readonly cacheBytes?: number | undefined;
   /** What is larger when it is inflated is taken for damage. Default 1 GiB. */
   readonly objectBytes?: number | undefined;
@@ -71,7 +71,7 @@ export function readPack<Id extends string = string>(options: ReadPackOptions<Id
   const { name, index, size, map, zlib } = options;
   const objectBytes = options.objectBytes ?? 2 ** 30;
   const deltaDepth = options.deltaDepth ?? 4096;
-  const cacheBytes = options.cacheBytes ?? 24 * 1024 * 1024;
+  const cacheBytes = options.cacheBytes ?? 32 * 1024 * 1024;
   // Deltas are small: keeping them saves more for each byte than keeping what they make.
   const contents = byteCache<PackObject>(cacheBytes * 0.75);
   const deltas = byteCache<SmallDelta>(cacheBytes * 0.25);
