@@ -2,7 +2,7 @@
 import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { composeCommit, newSha1, objectOid, parseGitCommand, StoreError, utf8 } from "../../../store/mod.ts";
-import type { GitObject, ObjectReader, Oid } from "../../../store/mod.ts";
+import type { GitObject, Oid } from "../../../store/mod.ts";
 import { readAcknowledgment } from "../../../store/protocol/acknowledgment.ts";
 import { AdvertisementReader, encodeAdvertisement } from "../../../store/protocol/advertisement.ts";
 import { CommitGraph, isAncestor, reachableAmong } from "../../../store/protocol/commit_graph.ts";
