@@ -184,9 +184,11 @@ async function start(
   undo.push(() => gitDaemon?.stop());
   const gitHttp = http === "off" ? undefined : await serveGitHttp(http, passwordFile, repository, pushes);
   undo.push(() => gitHttp?.stop());
-  const web = settings.web === "off"
-    ? undefined
-    : serveWeb(settings.web, { version: `bailiwick ${VERSION}`, zones: () => shown(primary) });
+  const web = settings.web === "off" ? undefined : serveWeb(settings.web, {
+    version: `bailiwick ${VERSION}`,
+    zones: () => shown(primary),
+    history: (zone, serial) => primary.historyOf(zone, serial, upstream?.deepen),
+  });
   if (web !== undefined) undo.push(() => web.stop());
   if (settings.acme.kind !== "off" && mode.kind === "read-only") {
     log.info("certificates: off, since a bundle has no place for requests and chains");

@@ -1,10 +1,11 @@
 import { Hono } from "hono";
 import { html } from "hono/html";
 import { secureHeaders } from "hono/secure-headers";
+import { historyRoute } from "./history.ts";
 import type { ServedZone, ServerView } from "./view.ts";
 
 /**
- * The HTTP application: `GET /healthz` for programs, `GET /` for people. It reads the server and changes nothing.
+ * The HTTP application: `GET /healthz` and `/zones/NAME/history/SERIAL` for programs, `GET /` for people. It reads the server and changes nothing.
  *
  * ```ts
  * Deno.serve({ port: 0 }, createWebApp(view).fetch);
@@ -21,6 +22,7 @@ export function createWebApp(view: ServerView): Hono {
   }));
   app.get("/healthz", (context) => context.json({ zones: view.zones().map(healthOf) }));
   app.get("/", (context) => context.html(page(view)));
+  historyRoute(app, view.history);
   app.notFound((context) => context.text("there is / for people and /healthz for programs\n", 404));
   return app;
 }

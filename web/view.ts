@@ -1,7 +1,10 @@
+import type { FindHistory } from "./history.ts";
+
 /** What the HTTP face shows of the running server; asked anew for every request. */
 export interface ServerView {
   readonly version: string;
   zones(): readonly ServedZone[];
+  readonly history: FindHistory;
 }
 
 export interface ServedZone {
