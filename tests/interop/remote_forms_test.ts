@@ -28,6 +28,23 @@ realTest(
       await eventually(async () => await dig(server.dns, ["+short", "a.remote.test", "A"]) === "192.0.2.41");
       equal(await history(), 2);
 
+      await step(
+        "what the zone was long ago is asked for, and the history is fetched as far as that takes",
+        async () => {
+          const response = await fetch(`${server.web}/zones/remote.test/history/20`);
+          equal(response.status, 200);
+          const { source, records } = await response.json();
+          equal(source, "file");
+          ok(
+            records.some((record: string) => /^a\.remote\.test\. \d+ IN A 192\.0\.2\.20$/.test(record)),
+            records,
+          );
+          ok(await history() >= 22, "as deep as serial 20 and the one before it");
+          equal((await fetch(`${server.web}/zones/remote.test/history/77`)).status, 404);
+          await run("git", ["-C", mirror, "fsck", "--strict", "--full"]);
+        },
+      );
+
       await step("status knows the upstream and when it was reached", async () => {
         const { source } = await statusOf(dir);
         ok(source?.kind === "remote");
