@@ -27,7 +27,10 @@ export function collectionsOf(options: {
   return {
     due: () => repository.collectionDue(),
     run: (how = {}) => {
-      const task = () => repository.collect({ graceMs, now: now(), keep: () => neededBy(state), ...how });
+      // Clones from us are told by bitmaps, which need everything in one pack: made anew as the repository grows.
+      const { full = "when due", ...rest } = how;
+      const keep = () => neededBy(state);
+      const task = () => repository.collect({ graceMs, now: now(), keep, full, ...rest });
       const run = turn.then(task, task);
       turn = run.catch(() => {});
       return run;

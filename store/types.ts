@@ -96,7 +96,7 @@ export interface Repository extends ObjectReader {
    * replaces stays readable until the next one.
    */
   packReaders?(): readonly PackReader<Oid>[];
-  /** The file of reachability bitmaps beside one of these packs (gitformat-bitmap), as git left it. */
+  /** The file of reachability bitmaps beside one of these packs (gitformat-bitmap), as a collection or git left it. */
   bitmapFile?(pack: PackReader<Oid>): Uint8Array | undefined;
   /** The packs found broken so far. */
   damage(): readonly PackDamage[];
@@ -120,8 +120,11 @@ export interface CollectOptions {
   readonly now: number;
   /** More objects to keep with all they refer to: those that unfinished transactions name. Asked again before a removal. */
   readonly keep?: () => Iterable<Oid> | Promise<Iterable<Oid>>;
-  /** Everything into one pack, however large the packs are. */
-  readonly full?: boolean;
+  /**
+   * Everything into one pack with reachability bitmaps beside it, however large the packs are; or only when more than a
+   * fifth of all is in no pack that has them. Bitmaps are for whole histories: a shallow repository gets none.
+   */
+  readonly full?: boolean | "when due";
   readonly pause?: Pause;
   /** Ends the collection at the next step, with nothing lost. */
   readonly signal?: AbortSignal;
@@ -151,10 +154,12 @@ export interface CollectionReport {
   readonly aborted: boolean;
 }
 
-/** From how many on a collection pays; git's `gc.auto` and `gc.autoPackLimit`. */
+/** From how many on a collection pays; the first two are git's `gc.auto` and `gc.autoPackLimit`. */
 export interface CollectionThresholds {
   readonly looseObjects?: number;
   readonly packs?: number;
+  /** Objects in packs without reachability bitmaps, where they are more than a fifth of those packed. */
+  readonly unmappedObjects?: number;
 }
 
 /** Objects that arrived and were not yet admitted (git: `tmp_objdir`). Reads fall through to the repository. */

@@ -7,14 +7,17 @@
  *  2. a new pack is made of what is needed, and durable before anything is removed. The old packs and loose files that it
  *     stands for go afterwards: readers find every object all the time, in one place or the other;
  *  3. what is not needed is gathered in one pack of its own first, and that pack is removed at one stroke: never is there
- *     an object whose parts have gone before it, wherever the process is killed.
+ *     an object whose parts have gone before it, wherever the process is killed;
+ *  4. last, where everything is in one pack, bitmaps of what its commits reach are put beside it. They tell nothing new:
+ *     nothing is lost where they are missing.
  */
 import { StoreError } from "../types.ts";
 import type { CollectionReport, CollectOptions, Oid, ShallowCommits } from "../types.ts";
 import { OidSet } from "../object/oid_set.ts";
-import { packsToRoll } from "./collection_plan.ts";
+import { isConsolidationDue, packsToRoll } from "./collection_plan.ts";
 import type { PackCensus } from "./collection_plan.ts";
 import { ioError, removeTree } from "./files.ts";
+import { makeBitmap } from "./make_bitmap.ts";
 import { makePack, Unpackable } from "./make_pack.ts";
 import { newMarking } from "./marking.ts";
 import type { Marking } from "./marking.ts";
@@ -125,7 +128,11 @@ class Collection {
     const census = await this.#census();
 
     const candidates = [...loose.oids()];
-    const rolled = packsToRoll(census, this.#neededIn(candidates), this.#options.full === true);
+    const looseCount = this.#neededIn(candidates);
+    const full = this.#options.full === "when due"
+      ? this.#shallow.size === 0 && isConsolidationDue(census, looseCount)
+      : this.#options.full === true;
+    const rolled = packsToRoll(census, looseCount, full);
     const main = await this.#packNeeded(loose, rolled);
     report.packed = main?.count ?? 0;
     const garbage = await this.#packGarbage(loose, rolled);
@@ -137,6 +144,7 @@ class Collection {
     if (garbage !== undefined && !this.#touched) report.dropped = await this.#drop(garbage);
     await this.#dropMarks();
     await this.#roots.refs.pack(mostLooseRefs);
+    if (full) await this.#mapReachable();
   }
 
   #missing(oids: Iterable<Oid>): void {
@@ -214,7 +222,9 @@ class Collection {
         }
         const { base, damaged } = pack;
         const count = pack.index?.count ?? 0;
-        census.push({ base, damaged, resting, garbage: garbage.length, count, held: this.#isHeld(pack) });
+        const mapped = pack.hasBitmap();
+        const held = this.#isHeld(pack);
+        census.push({ base, damaged, resting, garbage: garbage.length, count, mapped, held });
         if (resting > 0) staying.push(...garbage);
       }
       if (staying.length === 0) return census;
@@ -397,6 +407,15 @@ class Collection {
     // No wait from the last look to where the pack is forgotten.
     await removePack(this.#heaps, pack, false);
     return garbage.count;
+  }
+
+  /** Beside the largest pack: all others are what could not be put into it, and if that matters it gets none. */
+  async #mapReachable(): Promise<void> {
+    if (this.#shallow.size > 0 || this.#unreadable.size > 0) return;
+    const [largest] = this.#heaps.packed.packs().filter(({ damaged }) => !damaged)
+      .sort((a, b) => (b.index?.count ?? 0) - (a.index?.count ?? 0));
+    if (largest === undefined || largest.hasBitmap()) return;
+    await makeBitmap(this.#heaps, largest, await this.#rootOids(), this.#pause);
   }
 
   /** A mark is for a commit that is here. One that is not may be about to come, while anything is under way. */

@@ -7,6 +7,8 @@ export interface PackCensus {
   /** Objects that nothing reaches any more. */
   readonly garbage: number;
   readonly damaged: boolean;
+  /** Reachability bitmaps lie beside it. */
+  readonly mapped: boolean;
   /** Somebody wants it kept as it is (git's `.keep`). */
   readonly held: boolean;
 }
@@ -41,6 +43,21 @@ export function packsToRoll(
     if (pack !== undefined && pack.garbage === 0 && !pack.damaged) rolled.clear();
   }
   return rolled;
+}
+
+/**
+ * Whether everything is worth one pack, with reachability bitmaps: where more than a fifth is in no pack that has them. So
+ * an object is written again some five times in all, however long the repository grows. Not while a pack has to stay.
+ */
+export function isConsolidationDue(census: readonly PackCensus[], looseObjects: number): boolean {
+  if (census.some(({ held, resting }) => held || resting > 0)) return false;
+  const mapped = census.filter((pack) => pack.mapped && !pack.damaged);
+  const covered = Math.max(0, ...mapped.map(({ count }) => count));
+  return isMuchUnmapped(sum(census) + looseObjects - covered, covered);
+}
+
+export function isMuchUnmapped(unmapped: number, mapped: number): boolean {
+  return unmapped * 4 > mapped;
 }
 
 function sum(packs: readonly PackCensus[]): number {

@@ -36,7 +36,7 @@ export interface PackedHeap {
   sizeKnown(oid: Oid): number | undefined;
   /** Readers of the packs known in which nothing was found wrong. */
   wholeReaders(): readonly PackReader<Oid>[];
-  /** The reachability bitmaps that git left beside a pack. */
+  /** The reachability bitmaps that a collection, or git, left beside a pack. */
   bitmapFile(reader: PackReader<Oid>): Uint8Array | undefined;
   /** The packs known, those that are whole first. */
   packs(): readonly KnownPack[];
@@ -58,8 +58,12 @@ export interface KnownPack {
   readonly id: string;
   /** `undefined` where it could not be read, nor made again from the pack. */
   readonly index: PackIndex<Oid> | undefined;
+  /** Tells of its entries; what it reads is not compared with ids, as `readAt` does. */
+  readonly reader: PackReader<Oid> | undefined;
   /** Whether anything was found wrong with it so far. */
   readonly damaged: boolean;
+  /** Whether a file of reachability bitmaps lies beside it. */
+  hasBitmap(): boolean;
   /** The object of this pack alone; `undefined` where it is damaged. */
   readAt(rank: number): GitObject | undefined;
 }
@@ -87,35 +91,45 @@ export function packedHeap(
 
   async function scan(): Promise<void> {
     try {
-      // Noted before the look: what comes during it is seen the next time.
-      const stamp = folderStamp(device, folder, tools.clock());
-      const names = new Set((await device.list(folder)).map((entry) => entry.name));
-      const before = new Map(packs.map((pack) => [pack.base, pack]));
-      const kept: Pack[] = [];
-      const opened: Pack[] = [];
-      for (const name of names) {
-        const base = name.slice(0, -4);
-        if (!/^pack-[0-9a-f]{40}\.idx$/.test(name) || !names.has(`${base}.pack`)) continue;
-        const id = device.look(`${folder}/${base}.pack`)?.id;
-        const known = before.get(base);
-        if (known !== undefined && known.id === id && !known.unopened) {
-          kept.push(known);
-        } else if (id !== undefined && !forgotten.has(base)) {
-          const pack = await openPack(device, folder, base, id, tools, note);
-          if (pack !== undefined) opened.push(pack);
-        }
-      }
-      const after = [...opened, ...kept].filter((pack) => {
-        if (!forgotten.has(pack.base)) return true;
-        pack.close();
-        return false;
-      });
-      retire(packs.filter((pack) => !after.includes(pack)));
-      packs = after.sort((a, b) => Number(a.fault !== undefined) - Number(b.fault !== undefined));
-      scannedAs = stamp;
+      // A pack that went after the folder was listed has its objects in one that came just before it went.
+      for (let left = mostScans; left > 0 && !await scanOnce(); left--);
     } catch (error) {
       throw error instanceof StoreError ? error : ioError(`cannot look through ${folder}`, error);
     }
+  }
+
+  /** Whether the folder stayed as it was all the while. */
+  async function scanOnce(): Promise<boolean> {
+    // Noted before the look: what comes during it is seen the next time.
+    const stamp = folderStamp(device, folder, tools.clock);
+    const changed = device.look(folder)?.changed;
+    const names = new Set((await device.list(folder)).map((entry) => entry.name));
+    const before = new Map(packs.map((pack) => [pack.base, pack]));
+    const kept: Pack[] = [];
+    const opened: Pack[] = [];
+    let went = false;
+    for (const name of names) {
+      const base = name.slice(0, -4);
+      if (!/^pack-[0-9a-f]{40}\.idx$/.test(name) || !names.has(`${base}.pack`)) continue;
+      const id = device.look(`${folder}/${base}.pack`)?.id;
+      const known = before.get(base);
+      if (known !== undefined && known.id === id && !known.unopened) {
+        kept.push(known);
+      } else if (!forgotten.has(base)) {
+        const pack = id === undefined ? undefined : await openPack(device, folder, base, id, tools, note);
+        if (pack === undefined) went = true;
+        else opened.push(pack);
+      }
+    }
+    const after = [...opened, ...kept].filter((pack) => {
+      if (!forgotten.has(pack.base)) return true;
+      pack.close();
+      return false;
+    });
+    retire(packs.filter((pack) => !after.includes(pack)));
+    packs = after.sort((a, b) => Number(a.fault !== undefined) - Number(b.fault !== undefined));
+    scannedAs = stamp;
+    return !went && device.look(folder)?.changed === changed;
   }
 
   function retire(gone: readonly Pack[]): void {
@@ -132,7 +146,7 @@ export function packedHeap(
 
   /** Whether there was anything to look at. */
   async function refresh(): Promise<boolean> {
-    if (scannedAs !== undefined && scannedAs === folderStamp(device, folder, tools.clock())) return false;
+    if (scannedAs !== undefined && scannedAs === folderStamp(device, folder, tools.clock)) return false;
     await rescan();
     return true;
   }
@@ -189,7 +203,9 @@ export function packedHeap(
         base: pack.base,
         id: pack.id,
         index: pack.index,
+        reader: pack.reader,
         damaged: pack.fault !== undefined,
+        hasBitmap: () => device.look(`${folder}/${pack.base}.bitmap`) !== undefined,
         readAt(rank) {
           const oid = pack.index?.oidAt(rank);
           if (oid === undefined || pack.bad.has(rank)) return undefined;
@@ -232,6 +248,9 @@ export function packedHeap(
 
 /** Packs that are gone and still open, at most: a matter of disk room and open files. */
 const mostRetired = 64;
+
+/** How often the folder is looked through until nothing changes in it meanwhile. */
+const mostScans = 20;
 
 interface Pack {
   readonly base: string;
@@ -446,10 +465,11 @@ function windowed(file: MappedFile): (offset: number, length: number) => Uint8Ar
 const windowBytes = 65536;
 const keptWindows = 256;
 
-function folderStamp(device: Device, folder: string, now: number): string {
+function folderStamp(device: Device, folder: string, clock: () => number): string {
   const look = device.look(folder);
   if (look === undefined) return "absent";
-  // The clock of file times ticks coarsely: what was changed just now may change again under the same time.
-  const unsettled = Math.abs(now - look.changed) < 50;
+  // The clock of file times ticks coarsely: what was changed just now may change again under the same time. Asked for
+  // after the look: however long we are held up between the two, a tick that is over now was over when it is listed.
+  const unsettled = Math.abs(clock() - look.changed) < 50;
   return `${look.id} ${look.changed}${unsettled ? ` ${performance.now()}` : ""}`;
 }

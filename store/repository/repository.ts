@@ -81,7 +81,7 @@ export async function openRepositoryOn(
   const roots = { refs, shallow, reliance };
   let collecting: Promise<unknown> | undefined;
   /** What the last collection had to leave: what is in its time of grace is no reason for another. */
-  let left = { looseObjects: 0, packs: 0 };
+  let left = { looseObjects: 0, packs: 0, unmappedObjects: 0 };
 
   /** Whoever asks counts on what is found, so a collection must not take it for old. */
   async function has(oid: Oid): Promise<boolean> {

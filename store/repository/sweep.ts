@@ -21,8 +21,9 @@ export async function sweep(device: Device): Promise<void> {
 async function sweepFolder(device: Device, folder: string): Promise<void> {
   const names = new Set((await device.list(folder)).map(({ name }) => name));
   for (const name of names) {
-    // An index without its pack: one that came and was not there yet, or one that went and was there no more.
-    const lonely = /^pack-[0-9a-f]{40}\.idx$/.test(name) && !names.has(`${name.slice(0, -4)}.pack`);
+    // What goes with a pack that is not there: it came and was not there yet, or it went and was there no more.
+    const base = /^(pack-[0-9a-f]{40})\.(?:idx|rev|bitmap|mtimes)$/.exec(name)?.[1];
+    const lonely = base !== undefined && !names.has(`${base}.pack`);
     if (name.startsWith("tmp_") || lonely) await device.remove(`${folder}/${name}`);
   }
 }

@@ -385,6 +385,7 @@ Deno.test("packs stay in a geometric row", () => {
     resting: 0,
     garbage: 0,
     damaged: false,
+    mapped: false,
     held: false,
     ...more,
   });

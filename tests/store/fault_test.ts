@@ -114,7 +114,9 @@ realTest(
       failed++;
       ok(failure instanceof StoreError && failure.code === "io", `operation ${at}: ${failure}`);
       faults.makeRoom();
-      ok((await repository.collect(options)).packed > 0);
+      await repository.collect(options);
+      const endings = (await device.list("objects/pack")).map(({ name }) => name.slice(45)).sort();
+      deepEqual(endings, [".bitmap", ".idx", ".pack"]);
       deepEqual(await memory.faults(repository), []);
       repository.close();
     }

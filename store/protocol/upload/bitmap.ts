@@ -1,15 +1,14 @@
 /**
- * Reachability bitmaps, as `git repack -b` leaves them beside a pack (gitformat-bitmap, version 1): for some commits, which
+ * Reachability bitmaps, as a collection and `git repack -b` leave them beside a pack (gitformat-bitmap, version 1): for some commits, which
  * entries of the pack they reach. With one a clone is selected without a look at any tree. Benchmark:
  * tests/bench/clone_bench.ts. Pure.
  */
 import type { NewSha1 } from "../../object/hash.ts";
+import { type Bits, decodeEwah, skipEwah } from "../../pack/ewah.ts";
 import type { PackReader } from "../../pack/read_pack.ts";
+import { fullDag, magic } from "../../pack/write_bitmap.ts";
 import type { Oid } from "../../types.ts";
 import { equalBytes } from "../../zlib/bytes.ts";
-
-/** A bit for each entry of a pack, in the order of the pack: the lowest bit of the first word is the first entry. */
-export type Bits = Uint32Array<ArrayBuffer>;
 
 export interface PackBitmap {
   readonly pack: PackReader<Oid>;
@@ -27,9 +26,9 @@ export function readBitmap(
 ): PackBitmap | undefined {
   const { index } = pack;
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  if (file.length < 32 + 20 || view.getUint32(0) !== MAGIC || view.getUint16(4) !== 1) return undefined;
+  if (file.length < 32 + 20 || view.getUint32(0) !== magic || view.getUint16(4) !== 1) return undefined;
   // Without this flag what a commit reaches may lie outside the pack.
-  if ((view.getUint16(6) & FULL_DAG) === 0) return undefined;
+  if ((view.getUint16(6) & fullDag) === 0) return undefined;
   if (!equalBytes(file.subarray(12, 32), index.packChecksum)) return undefined;
   const sha1 = newSha1();
   sha1.update(file.subarray(0, file.length - 20));
@@ -91,39 +90,4 @@ export function readBitmap(
       return entry === undefined ? undefined : bitsOf(entry);
     },
   };
-}
-
-const MAGIC = 0x4249544d;
-const FULL_DAG = 1;
-
-/** Where the bitmap that starts at `at` ends: a count of bits, a count of words, the words, a position. */
-function skipEwah(view: DataView, at: number, end: number): number | undefined {
-  if (at + 8 > end) return undefined;
-  const next = at + 8 + view.getUint32(at + 4) * 8 + 4;
-  return next <= end ? next : undefined;
-}
-
-/** EWAH: markers, each a run of equal words and a count of literal ones that follow. `undefined` where it does not fit. */
-function decodeEwah(view: DataView, at: number, count: number): Bits | undefined {
-  const bits = new Uint32Array(Math.ceil(count / 64) * 2);
-  const end = at + 8 + view.getUint32(at + 4) * 8;
-  let out = 0;
-  for (let word = at + 8; word < end;) {
-    const high = view.getUint32(word);
-    const low = view.getUint32(word + 4);
-    word += 8;
-    const run = ((low >>> 1) + (high & 1) * 0x80000000) * 2;
-    const literals = high >>> 1;
-    if (out + run + literals * 2 > bits.length || word + literals * 8 > end) return undefined;
-    if (low & 1) bits.fill(0xffffffff, out, out + run);
-    out += run;
-    for (let literal = 0; literal < literals; literal++, word += 8) {
-      bits[out++] = view.getUint32(word + 4);
-      bits[out++] = view.getUint32(word);
-    }
-  }
-  // A run of ones may reach beyond the last entry: there is nothing there.
-  if (count % 32 !== 0) bits[count >>> 5] &= 2 ** (count % 32) - 1;
-  for (let i = (count + 31) >>> 5; i < bits.length; i++) bits[i] = 0;
-  return bits;
 }

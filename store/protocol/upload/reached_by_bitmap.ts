@@ -1,9 +1,10 @@
 /** What a clone needs, told by a bitmap: all that it covers at once, and the few commits above that it does not know. */
 import type { NewSha1 } from "../../object/hash.ts";
 import type { OidSet } from "../../object/oid_set.ts";
+import { type Bits, hasBit } from "../../pack/ewah.ts";
 import type { ObjectReader, Oid } from "../../types.ts";
 import type { CommitGraph, CommitNode } from "../commit_graph.ts";
-import { type Bits, type PackBitmap, readBitmap } from "./bitmap.ts";
+import { type PackBitmap, readBitmap } from "./bitmap.ts";
 import { EVERYTHING, type Filter } from "./filter.ts";
 import type { StreamSource } from "./pack_stream.ts";
 
@@ -47,7 +48,7 @@ export async function reachedByBitmap(
     if (seen.has(oid)) continue;
     seen.add(oid);
     const rank = index.rankOf(oid);
-    if (rank !== undefined && has(bits, places[rank])) continue;
+    if (rank !== undefined && hasBit(bits, places[rank])) continue;
     const reached = bitmap.reachedFrom(oid);
     if (reached !== undefined) {
       covered = true;
@@ -64,7 +65,7 @@ export async function reachedByBitmap(
     border: [],
     addTo(chosen) {
       for (let place = 0; place < ranks.length; place++) {
-        if (!has(bits, place) || (!blobs && has(bitmap.blobs, place))) continue;
+        if (!hasBit(bits, place) || (!blobs && hasBit(bitmap.blobs, place))) continue;
         chosen.add(index.ids, ranks[place] * 20);
       }
     },
@@ -78,8 +79,4 @@ function findBitmap(source: StreamSource, newSha1: NewSha1): PackBitmap | undefi
     if (bitmap !== undefined) return bitmap;
   }
   return undefined;
-}
-
-function has(bits: Bits, place: number): boolean {
-  return ((bits[place >>> 5] >>> (place & 31)) & 1) !== 0;
 }
