@@ -43,7 +43,7 @@ async function checkPlace(place: string): Promise<Checked> {
   if (bare === undefined) throw new CliError(`${path} is not a git repository`);
   const repository = await openRepository(bare);
   try {
-    const ref = hash < 0 ? await repository.refs.head() : `refs/heads/${place.slice(hash + 1)}`;
+    const ref = hash < 0 ? await repository.refs.head() ?? "HEAD" : `refs/heads/${place.slice(hash + 1)}`;
     const commit = await repository.refs.get(ref);
     if (commit === undefined) throw new CliError(`${path} has no ${ref}`);
     return await checkFiles({ objects: repository, commit });

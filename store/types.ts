@@ -50,8 +50,8 @@ export interface Refs {
   get(name: string): Promise<Oid | undefined>;
   /** All refs below a prefix (default `refs/`), sorted by name. */
   list(prefix?: string): Promise<Map<string, Oid>>;
-  /** The ref that HEAD stands for, with or without a commit. */
-  head(): Promise<string>;
+  /** The ref that HEAD stands for, with or without a commit; `undefined` where it is detached: it names a commit itself. */
+  head(): Promise<string | undefined>;
   /** One ref, by compare-and-swap under git's own `.lock` file; durable when it returns. */
   move(move: RefMove): Promise<Result<void, RefMoveError>>;
 }

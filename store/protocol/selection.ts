@@ -74,12 +74,7 @@ export async function selectObjects(request: SelectionRequest): Promise<Selectio
   const { sent, border } = reached ?? await paint(graph, tips, commonCommits);
   for (const commit of sent) chosen.addOid(commit.oid);
   for (const tag of tags) if (!known.hasOid(tag)) chosen.addOid(tag);
-  for (const oid of request.tags ?? []) {
-    const peeled = await graph.peel(oid);
-    if (peeled !== undefined && chosen.hasOid(peeled.oid)) {
-      for (const tag of peeled.tags) if (!known.hasOid(tag)) chosen.addOid(tag);
-    }
-  }
+  const others = await addTagsOf(request.tags ?? [], { graph, known, chosen });
 
   const walk = new TreeWalk({ reader, zlib, known, chosen, filter: request.filter ?? EVERYTHING, pause });
   const sentTrees = sent.map(({ tree }) => tree);
@@ -90,6 +85,8 @@ export async function selectObjects(request: SelectionRequest): Promise<Selectio
   // What is wanted by its own id is sent, whatever the filter says.
   for (const root of roots) if (!known.hasOid(root)) await walk.from(root);
   await walk.chooseBySize();
+  // Tags of trees and blobs.
+  await addTagsOf(others, { graph, known, chosen });
   return {
     chosen,
     predecessors: walk.predecessors,
@@ -98,6 +95,21 @@ export async function selectObjects(request: SelectionRequest): Promise<Selectio
       return [...chosen.oids()];
     },
   };
+}
+
+/** Adds those of the tags that name something chosen; gives the others. */
+async function addTagsOf(
+  tags: Iterable<Oid>,
+  { graph, known, chosen }: { readonly graph: CommitGraph; readonly known: OidSet; readonly chosen: OidSet },
+): Promise<Oid[]> {
+  const others: Oid[] = [];
+  for (const oid of tags) {
+    const peeled = await graph.peel(oid);
+    if (peeled === undefined || peeled.tags.length === 0) continue;
+    if (!chosen.hasOid(peeled.oid)) others.push(oid);
+    else for (const tag of peeled.tags) if (!known.hasOid(tag)) chosen.addOid(tag);
+  }
+  return others;
 }
 
 /** The commits that the tips reach and the others do not, youngest first. @throws {StoreError} `missing` */

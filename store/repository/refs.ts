@@ -43,7 +43,7 @@ export function openRefs(device: Device, hasObject: (oid: Oid) => Promise<boolea
     head: () =>
       readingRefs(() => {
         const content = readRefFile(device, "HEAD");
-        if (content?.to === undefined) throw new StoreError("corrupt", "HEAD does not name a ref");
+        if (content === undefined) throw new StoreError("corrupt", "there is no HEAD");
         return content.to;
       }),
 

@@ -19,14 +19,16 @@ export function asksForDepth(request: DepthRequest): boolean {
 
 /**
  * The client's new boundary. `not`: what the refs of `deepen-not` stand for. A commit without parents is never shallow:
- * nothing is missing before it.
+ * nothing is missing before it. Without end (`--unshallow`) is meant for all that the client has, whatever it wants
+ * beside it (`tips`: what all refs stand for): it may want nothing but a tag.
  * @throws {StoreError} `protocol` where nothing at all is young enough, `missing`
  */
 export async function boundaryFor(
   request: DepthRequest,
-  { graph, wants, not }: {
+  { graph, wants, tips: all, not }: {
     readonly graph: CommitGraph;
     readonly wants: Iterable<Oid>;
+    readonly tips: Iterable<Oid>;
     readonly not: readonly Oid[];
   },
 ): Promise<Boundary> {
@@ -36,9 +38,12 @@ export async function boundaryFor(
     : request.relative && request.depth !== INFINITE_DEPTH
     ? await byDepth(graph, await reachedAmong(graph, tips, request.shallow), request.depth + 1)
     : await byDepth(graph, tips, request.depth);
+  const whole = request.depth === INFINITE_DEPTH
+    ? (await byDepth(graph, await peeledCommits(graph, all), INFINITE_DEPTH)).within
+    : within;
   return {
     shallow: [...border].filter((oid) => !request.shallow.has(oid)),
-    unshallow: [...request.shallow].filter((oid) => within.has(oid)),
+    unshallow: [...request.shallow].filter((oid) => whole.has(oid)),
   };
 }
 

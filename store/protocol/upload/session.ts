@@ -75,17 +75,16 @@ export class UploadSession {
     return this.channel.write(encodePkt(`${line}\n`));
   }
 
-  async visibleRefs(): Promise<{ readonly refs: Map<string, Oid>; readonly head: string }> {
-    const { refs } = this.repository;
-    const all = await refs.list();
+  async visibleRefs(): Promise<VisibleRefs> {
+    const refs = new Map([...await this.repository.refs.list()].filter(([name]) => this.#visible(name)));
+    const to = await this.repository.refs.head();
+    if (!this.#visible(to ?? "HEAD")) return { refs, head: undefined, tips: new Set(refs.values()) };
+    const oid = to === undefined ? await this.repository.refs.get("HEAD") : refs.get(to);
     return {
-      refs: new Map([...all].filter(([name]) => this.isVisible(name))),
-      head: await refs.head(),
+      refs,
+      head: { to, oid },
+      tips: new Set([...refs.values(), ...(oid === undefined ? [] : [oid])]),
     };
-  }
-
-  isVisible(name: string): boolean {
-    return this.#visible(name);
   }
 
   async advertised(name: string, oid: Oid): Promise<AdvertisedRef> {
@@ -95,8 +94,7 @@ export class UploadSession {
   }
 
   /** Only what visible refs reach may be fetched: a tip, or (the refs may have moved meanwhile) below one. */
-  async checkWants(wants: ReadonlySet<Oid>, refs: ReadonlyMap<string, Oid>): Promise<void> {
-    const tips = new Set(refs.values());
+  async checkWants(wants: ReadonlySet<Oid>, { tips }: VisibleRefs): Promise<void> {
     const others = new Set<Oid>();
     for (const want of wants) if (!tips.has(want)) others.add(want);
     if (others.size === 0) return;
@@ -129,7 +127,7 @@ export class UploadSession {
   async boundary(
     depth: DepthRequest,
     wants: ReadonlySet<Oid>,
-    refs: ReadonlyMap<string, Oid>,
+    { refs, tips }: VisibleRefs,
   ): Promise<Boundary | undefined> {
     if (!asksForDepth(depth)) {
       if (this.shallow.size === 0) return depth.shallow.size === 0 ? undefined : NO_BOUNDARY;
@@ -143,7 +141,7 @@ export class UploadSession {
     });
     const known = new Set<Oid>();
     for (const oid of depth.shallow) if (await this.graph.load(oid) !== undefined) known.add(oid);
-    return await boundaryFor({ ...depth, shallow: known }, { graph: this.graph, wants, not });
+    return await boundaryFor({ ...depth, shallow: known }, { graph: this.graph, wants, tips, not });
   }
 
   /** Says what changes, a line each. */
@@ -235,6 +233,14 @@ export class UploadSession {
     }
     return false;
   }
+}
+
+export interface VisibleRefs {
+  readonly refs: ReadonlyMap<string, Oid>;
+  /** `to`: the ref that HEAD stands for; without, it is detached. `oid`: `undefined` for a ref that is yet to be born. */
+  readonly head: { readonly to: string | undefined; readonly oid: Oid | undefined } | undefined;
+  /** What they all stand for. */
+  readonly tips: ReadonlySet<Oid>;
 }
 
 export const NO_BOUNDARY: Boundary = { shallow: [], unshallow: [] };

@@ -5,13 +5,13 @@ import { encodePkt, FLUSH } from "../pkt_line.ts";
 import { BAND_64K, BAND_SMALL } from "../side_band.ts";
 import { addBounded, readHaveLine, WantReader } from "../upload_request.ts";
 import { asksForDepth } from "./depth.ts";
-import { NO_BOUNDARY, notOffered, tagsOf, type UploadSession } from "./session.ts";
+import { NO_BOUNDARY, notOffered, tagsOf, type UploadSession, type VisibleRefs } from "./session.ts";
 
 export async function serveVersion0(session: UploadSession, version: 0 | 1): Promise<void> {
   const { channel } = session;
-  const { refs, head } = await session.visibleRefs();
+  const visible = await session.visibleRefs();
   if (session.advertise !== "skip") {
-    await advertise(session, version, refs, head);
+    await advertise(session, version, visible);
     if (session.advertise === "only") return;
   }
 
@@ -26,8 +26,8 @@ export async function serveVersion0(session: UploadSession, version: 0 | 1): Pro
   for (const name of asked.keys()) {
     if (!offered.has(name) && !ALWAYS.has(name)) throw notOffered(name);
   }
-  await session.checkWants(wants, refs);
-  const boundary = asksForDepth(depth) ? await session.boundary(depth, wants, refs) : NO_BOUNDARY;
+  await session.checkWants(wants, visible);
+  const boundary = asksForDepth(depth) ? await session.boundary(depth, wants, visible) : NO_BOUNDARY;
   if (asksForDepth(depth) && boundary !== undefined) {
     await session.sayBoundary(boundary);
     await channel.write(FLUSH);
@@ -45,7 +45,7 @@ export async function serveVersion0(session: UploadSession, version: 0 | 1): Pro
     common,
     shallow: depth.shallow,
     boundary: boundary ?? NO_BOUNDARY,
-    tags: asked.has("include-tag") ? tagsOf(refs) : [],
+    tags: asked.has("include-tag") ? tagsOf(visible.refs) : [],
     filter,
     thin: asked.has("thin-pack"),
     offsetDeltas: asked.has("ofs-delta"),
@@ -75,16 +75,14 @@ const ALWAYS: ReadonlySet<string> = new Set(["agent", "object-format", "session-
 async function advertise(
   session: UploadSession,
   version: 0 | 1,
-  refs: ReadonlyMap<string, Oid>,
-  head: string,
+  { refs, head }: VisibleRefs,
 ): Promise<void> {
-  const headOid = refs.get(head);
-  const advertised: AdvertisedRef[] = headOid === undefined ? [] : [{ name: "HEAD", oid: headOid }];
+  const advertised: AdvertisedRef[] = head?.oid === undefined ? [] : [{ name: "HEAD", oid: head.oid }];
   for (const [name, oid] of refs) advertised.push(await session.advertised(name, oid));
   const capabilities = [
     ...CAPABILITIES,
     ...(session.stateless ? ["no-done"] : []),
-    ...(headOid === undefined ? [] : [`symref=HEAD:${head}`]),
+    ...(head?.oid === undefined || head.to === undefined ? [] : [`symref=HEAD:${head.to}`]),
     "object-format=sha1",
     `agent=${session.agent}`,
   ];

@@ -68,10 +68,9 @@ async function lsRefs(session: UploadSession, args: readonly string[]): Promise<
   const wanted = (name: string) =>
     prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix));
   const { refs, head } = await session.visibleRefs();
-  if (wanted("HEAD") && session.isVisible(head)) {
-    const oid = refs.get(head);
-    const target = symrefs ? ` symref-target:${head}` : "";
-    if (oid !== undefined) await session.say(`${oid} HEAD${target}`);
+  if (wanted("HEAD") && head !== undefined) {
+    const target = symrefs && head.to !== undefined ? ` symref-target:${head.to}` : "";
+    if (head.oid !== undefined) await session.say(`${head.oid} HEAD${target}`);
     else if (unborn) await session.say(`unborn HEAD${target}`);
   }
   for (const [name, oid] of refs) {
@@ -85,15 +84,16 @@ async function lsRefs(session: UploadSession, args: readonly string[]): Promise<
 /** The sections of the answer in their order, a delimiter between two, a flush at the end. */
 async function fetch(session: UploadSession, args: FetchArgs): Promise<void> {
   const { channel } = session;
-  const { refs, head } = await session.visibleRefs();
+  const visible = await session.visibleRefs();
+  const { refs, head } = visible;
   const wants = new Set(args.wants);
   const wantedRefs = args.wantRefs.map((name) => {
-    const oid = refs.get(name === "HEAD" ? head : name);
+    const oid = name === "HEAD" ? head?.oid : refs.get(name);
     if (oid === undefined) throw new StoreError("protocol", `unknown ref ${oneLine(name)}`);
     wants.add(oid);
     return { name, oid };
   });
-  await session.checkWants(wants, refs);
+  await session.checkWants(wants, visible);
   if (wants.size === 0 && !args.waitForDone) return await channel.write(FLUSH);
   const common: Oid[] = [];
   for (const oid of args.haves) if (await session.repository.has(oid)) common.push(oid);
@@ -106,7 +106,7 @@ async function fetch(session: UploadSession, args: FetchArgs): Promise<void> {
     await session.say("ready");
     await channel.write(DELIM);
   }
-  const boundary = await session.boundary(args.depth, wants, refs);
+  const boundary = await session.boundary(args.depth, wants, visible);
   if (boundary !== undefined) {
     await session.say("shallow-info");
     await session.sayBoundary(boundary);
