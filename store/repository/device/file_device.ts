@@ -55,7 +55,15 @@ export function fileDevice(root: string): Device {
 
     touch(path, changed) {
       // With the time of last access, which nobody asks for.
-      attempt(path, () => Deno.utimeSync(at(path), changed / 1000, changed / 1000), nothing);
+      const touch = () => Deno.utimeSync(at(path), changed / 1000, changed / 1000);
+      attempt(path, () => {
+        try {
+          touch();
+        } catch (error) {
+          // Who may only read builds nothing upon what he finds, and need not keep it from being collected.
+          if (!mayOnlyRead(error)) throw error;
+        }
+      }, nothing);
     },
 
     makeFolder: (path) =>
@@ -235,4 +243,9 @@ function errorCode(error: Error): DeviceErrorCode | undefined {
 
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+function mayOnlyRead(error: unknown): boolean {
+  return error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.PermissionDenied ||
+    (error instanceof Error && "code" in error && error.code === "EROFS");
 }
