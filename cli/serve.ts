@@ -252,13 +252,21 @@ async function openHealed(upstream: Upstream | undefined, open: () => Promise<Pr
     return await open();
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    if (upstream === undefined) throw new CliError(error.message);
+    if (upstream === undefined) {
+      throw new CliError(
+        `${error.message}; restore the repository from a backup, or copy the packs of a whole clone into its objects/pack`,
+      );
+    }
     log.error(`the repository cannot be read: ${error.message}`);
     const healed = await upstream.heal();
     if (!healed.ok) {
       throw new CliError(`${error.message}; and it cannot be fetched again: ${healed.error.message}`);
     }
-    return await open();
+    return await open().catch((again) => {
+      throw again instanceof StoreError
+        ? new CliError(`${again.message}; it was fetched again, and the upstream has it not`)
+        : again;
+    });
   }
 }
 

@@ -29,7 +29,7 @@ async function read(dir: DataDir, now: number): Promise<Status> {
   const pid = holderOf(dir.root);
   const base = { version: VERSION, data: dir.root, at: rfc3339(now) };
   if (!exists(dir.state)) {
-    const nothing = { source: null, zones: [], certificates: [], damage: [], collection: null };
+    const nothing = { source: null, zones: [], certificates: [], damage: [], unread: [], collection: null };
     return { ...base, server: { running: pid !== undefined, pid: pid || null }, ...nothing };
   }
   const state = openDatabase(dir.state);
@@ -38,7 +38,7 @@ async function read(dir: DataDir, now: number): Promise<Status> {
     const running = noted(notes, "running");
     const own = pid !== undefined && running?.pid === pid ? running : undefined;
     const collection = noted(notes, "collection");
-    const { certificates, damage } = await readRepository(dir, state);
+    const { certificates, damage, unread } = await readRepository(dir, state);
     return {
       ...base,
       server: {
@@ -57,6 +57,7 @@ async function read(dir: DataDir, now: number): Promise<Status> {
       zones: zonesOf(state),
       certificates,
       damage: merged(damage, noted(notes, "damage") ?? []),
+      unread,
       collection: collection === undefined
         ? null
         : { at: rfc3339(collection.at), outcome: collection.outcome },
@@ -70,7 +71,9 @@ function openDatabase(path: string): StateReader {
   try {
     return readState(path);
   } catch (error) {
-    throw new CliError(`${path} cannot be read: ${sentence(error)}`);
+    throw new CliError(
+      `${path} cannot be read: ${sentence(error)}; serve puts a broken one aside and makes it anew`,
+    );
   }
 }
 
@@ -136,8 +139,8 @@ function zonesOf(state: StateReader): ZoneStatus[] {
 async function readRepository(
   dir: DataDir,
   state: StateReader,
-): Promise<{ certificates: CertificateStatus[]; damage: readonly PackDamage[] }> {
-  if (!exists(dir.repository)) return { certificates: [], damage: [] };
+): Promise<{ certificates: CertificateStatus[]; damage: readonly PackDamage[]; unread: string[] }> {
+  if (!exists(dir.repository)) return { certificates: [], damage: [], unread: [] };
   let repository: Repository;
   try {
     repository = await openRepository(dir.repository);
@@ -146,20 +149,34 @@ async function readRepository(
     throw error;
   }
   try {
-    return { certificates: await certificatesOf(repository, state), damage: repository.damage() };
+    const unread: string[] = [];
+    const certificates = await certificatesOf(repository, state, (message) => unread.push(message));
+    return { certificates, damage: repository.damage(), unread };
   } finally {
     repository.close();
   }
 }
 
-async function certificatesOf(repository: Repository, state: StateReader): Promise<CertificateStatus[]> {
+/** @param report told what of them cannot be read, which is no reason to keep the rest from being told */
+async function certificatesOf(
+  repository: Repository,
+  state: StateReader,
+  report: (message: string) => void,
+): Promise<CertificateStatus[]> {
   const { machine } = state.served();
   if (machine === undefined || !await repository.has(machine)) return [];
   const certificates: CertificateStatus[] = [];
   for (const [zone, { file }] of state.zones()) {
     if (file === undefined) continue;
     const byHost = new Map<Name, RRset[]>();
-    for (const set of await readMachineOwners(repository, machine, zone, "_letsencrypt._tcp")) {
+    const sets = await readMachineOwners(repository, machine, zone, "_letsencrypt._tcp", report).catch(
+      (error) => {
+        if (!(error instanceof StoreError)) throw error;
+        report(`the records of programs in ${shortName(zone)}: ${error.message}`);
+        return [];
+      },
+    );
+    for (const set of sets) {
       const host = hostOf(set.owner);
       if (host !== undefined) byHost.set(host, [...byHost.get(host) ?? [], set]);
     }

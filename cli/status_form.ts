@@ -36,6 +36,8 @@ export interface Status {
   readonly certificates: readonly CertificateStatus[];
   /** Packs of the repository that are broken. */
   readonly damage: readonly { readonly pack: string; readonly reason: string }[];
+  /** What else of the repository could not be read, a sentence each. */
+  readonly unread: readonly string[];
   /** The last collection of the repository. */
   readonly collection: { readonly at: string; readonly outcome: string } | null;
 }

@@ -2,7 +2,7 @@
 import type { Status } from "./status_form.ts";
 
 export function statusText(status: Status, now: number): string {
-  const { zones, certificates, damage } = status;
+  const { zones, certificates, damage, unread } = status;
   const parts = [facts(status)];
   if (zones.length > 0) {
     parts.push(table(
@@ -32,6 +32,7 @@ export function statusText(status: Status, now: number): string {
     const rows = damage.map(({ pack, reason }) => ({ cells: [pack, reason], below: [] }));
     parts.push(table(["DAMAGED PACK", "WHY"], rows));
   }
+  if (unread.length > 0) parts.push(["NOT READ", ...unread].join("\n"));
   return parts.join("\n\n");
 }
 

@@ -51,6 +51,7 @@ import { createQueue } from "./transaction/queue.ts";
 import { afterSteps, NOTHING_SERVED, type ServedState, zoneOf } from "./transaction/served_state.ts";
 import { type GoodLayer, servedRecords, type ServedZone, viewOf } from "./transaction/served_zone.ts";
 import type { ZoneStep } from "./transaction/step.ts";
+import { mendSerialNotes } from "./transaction/last_serials.ts";
 import { loadServed } from "./transaction/load_served.ts";
 import { updateMessage } from "./transaction/update_message.ts";
 
@@ -83,6 +84,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
 
   if (mode.kind !== "read-only") {
     for (const line of await completePending(repository, state)) log.warn(line);
+    await mendSerialNotes({ repository, state, log, person: person(), sign: options.signing?.sign });
   }
   served = await loadServed({ repository, state, log });
   options.publish(compileAll(served));

@@ -6,10 +6,12 @@ import {
   type Person,
   type Repository,
   type SignPayload,
+  type StoreError,
   writeCommit,
   writeTree,
 } from "../../store/mod.ts";
 import { machinePath } from "../layout/machine_files.ts";
+import { isUnreadable } from "../transaction/objects.ts";
 
 /**
  * The serials served, kept in the repository too, so that a lost `state.db` costs nothing: the ref names a commit
@@ -40,11 +42,24 @@ export async function writeSerialNotes(
   });
 }
 
-/** What the notes say; a file that says nothing sensible is passed over. */
-export async function readSerialNotes(reader: ObjectReader, notes: Oid): Promise<Map<Name, number>> {
+/** What the notes say; a file that says nothing sensible is passed over, one that cannot be read is reported. */
+export async function readSerialNotes(
+  reader: ObjectReader,
+  notes: Oid,
+  report: (error: StoreError) => void,
+): Promise<Map<Name, number>> {
   const serials = new Map<Name, number>();
-  for (const { oid } of await listFiles(reader, notes)) {
-    const blob = await reader.read(oid);
+  const whole = async <T>(reading: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      report(error);
+      return undefined;
+    }
+  };
+  for (const { oid } of await whole(listFiles(reader, notes)) ?? []) {
+    const blob = await whole(reader.read(oid));
     const match = /^(\S+) (\d{1,10})\n$/.exec(new TextDecoder().decode(blob?.content));
     if (match !== null && Number(match[2]) <= 0xffffffff) serials.set(nameFrom(match[1]), Number(match[2]));
   }

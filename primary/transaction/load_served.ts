@@ -1,9 +1,9 @@
-import { type Name, serialGreater } from "../../dns/mod.ts";
+import type { Name } from "../../dns/mod.ts";
 import type { Oid, Repository } from "../../store/mod.ts";
 import type { TreeFiles } from "../gate/tree_files.ts";
 import type { Log } from "../primary.ts";
-import { readSerialNotes, SERIALS_REF } from "../state/serial_notes.ts";
 import type { State } from "../state/state.ts";
+import { lastSerials } from "./last_serials.ts";
 import { readMachineLayer } from "./machine_layer.ts";
 import { treeFiles } from "./objects.ts";
 import { readGoodLayer } from "./plan_tree.ts";
@@ -18,7 +18,7 @@ export async function loadServed(
   const { repository, state, log } = context;
   const commits = state.served();
   const rows = state.zones();
-  const serials = await lastSerials(repository, rows);
+  const { serials } = await lastSerials(repository, rows);
   const { main, machine } = await known(repository, commits);
   const trees = new Map<Oid, TreeFiles>();
   const zones = new Map<Name, ServedZone>();
@@ -46,22 +46,6 @@ export async function loadServed(
     ? new Map()
     : (trees.get(main) ?? await treeFiles(repository, main)).entries;
   return { main, machine, files, zones, serials, keys: [] };
-}
-
-/** Of the database and the notes in the repository, the higher: a serial never falls. */
-async function lastSerials(
-  repository: Repository,
-  rows: ReadonlyMap<Name, { readonly serial: number }>,
-): Promise<Map<Name, number>> {
-  const notes = await repository.refs.get(SERIALS_REF);
-  const serials = notes === undefined || !await repository.has(notes)
-    ? new Map<Name, number>()
-    : await readSerialNotes(repository, notes);
-  for (const [zone, { serial }] of rows) {
-    const noted = serials.get(zone);
-    if (noted === undefined || serialGreater(serial, noted)) serials.set(zone, serial);
-  }
-  return serials;
 }
 
 /** Commits that a database names and the repository lacks (one of them was exchanged) are as good as unknown. */

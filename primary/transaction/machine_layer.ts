@@ -13,6 +13,7 @@ import {
 import { type Contents, NOTHING } from "../layers/contents.ts";
 import { machineFolder, machinePath } from "../layout/machine_files.ts";
 import { machineFile, readMachineZone } from "../layout/machine_zone.ts";
+import { isUnreadable } from "./objects.ts";
 
 /** The records that branch `machine` holds for a zone. Files that are damaged are left out and reported. */
 export async function readMachineLayer(
@@ -22,20 +23,7 @@ export async function readMachineLayer(
   report: (message: string) => void,
 ): Promise<Contents> {
   if (machine === undefined) return NOTHING;
-  const files: { path: string; bytes: Uint8Array }[] = [];
-  for (const { path, mode, oid } of await listFiles(reader, machine, machineFolder(zone))) {
-    if (!mode.startsWith("100")) continue;
-    try {
-      const blob = await reader.read(oid);
-      if (blob === undefined) throw new StoreError("missing", `${path} is not here`);
-      files.push({ path, bytes: blob.content });
-    } catch (error) {
-      if (!(error instanceof StoreError) || (error.code !== "corrupt" && error.code !== "missing")) {
-        throw error;
-      }
-      report(`machine:${path}: left out: ${error.message}`);
-    }
-  }
+  const files = await readFiles(reader, machine, machineFolder(zone), () => true, report);
   const { contents, faults } = readMachineZone(zone, files);
   for (const { position, message } of faults) {
     report(`machine:${position.file}:${position.line}:${position.column}: left out: ${message}`);
@@ -45,27 +33,47 @@ export async function readMachineLayer(
 
 /**
  * The RRsets that branch `machine` holds of a zone below one prefix of owner names (`_letsencrypt._tcp`), without reading
- * the others. Files that are damaged are left out.
+ * the others. Files that are damaged are left out and reported.
  */
 export async function readMachineOwners(
   reader: ObjectReader,
   machine: Oid,
   zone: Name,
   prefix: string,
+  report: (message: string) => void,
 ): Promise<RRset[]> {
-  const files: { path: string; bytes: Uint8Array }[] = [];
-  for (const { path, mode, oid } of await listFiles(reader, machine, machineFolder(zone))) {
+  const wanted = (path: string) => {
     const name = path.slice(path.lastIndexOf("/") + 1);
     // A name that is too long to be a file's stands there as its hash.
-    const wanted = name === prefix || name.startsWith(`${prefix}.`) || /^[0-9a-f]{40}$/.test(name);
-    if (!mode.startsWith("100") || !wanted) continue;
-    const blob = await reader.read(oid);
-    if (blob !== undefined) files.push({ path, bytes: blob.content });
-  }
+    return name === prefix || name.startsWith(`${prefix}.`) || /^[0-9a-f]{40}$/.test(name);
+  };
+  const files = await readFiles(reader, machine, machineFolder(zone), wanted, report);
   const owned = [...readMachineZone(zone, files).contents].filter(([owner]) =>
     owner.startsWith(`${prefix}.`)
   );
   return owned.flatMap(([, sets]) => [...sets]);
+}
+
+async function readFiles(
+  reader: ObjectReader,
+  machine: Oid,
+  folder: string,
+  wanted: (path: string) => boolean,
+  report: (message: string) => void,
+): Promise<{ path: string; bytes: Uint8Array }[]> {
+  const files: { path: string; bytes: Uint8Array }[] = [];
+  for (const { path, mode, oid } of await listFiles(reader, machine, folder)) {
+    if (!mode.startsWith("100") || !wanted(path)) continue;
+    try {
+      const blob = await reader.read(oid);
+      if (blob === undefined) throw new StoreError("missing", `${path} is not here`);
+      files.push({ path, bytes: blob.content });
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      report(`machine:${path}: left out: ${error.message}`);
+    }
+  }
+  return files;
 }
 
 /** A layer with the RRsets of some owners replaced; an owner without RRsets is gone. */

@@ -20,3 +20,8 @@ async function readBlob(objects: ObjectReader, oid: Oid): Promise<Uint8Array> {
   if (object?.kind !== "blob") throw new StoreError("missing", `the file content ${oid} is not here`);
   return object.content;
 }
+
+/** Whether an object is damaged or not here, which costs what needs it and nothing else. */
+export function isUnreadable(error: unknown): error is StoreError {
+  return error instanceof StoreError && (error.code === "corrupt" || error.code === "missing");
+}

@@ -144,6 +144,41 @@ realTest("a pack that breaks is named and fetched again", { needs: ["git", "dig"
 });
 
 realTest(
+  "a remote is served again though the pack that broke held what no upstream has",
+  { needs: ["git", "dig"] },
+  async ({ dir }) => {
+    const upstream = await upstreamIn(dir);
+    await upstream.zone(7, "a A 192.0.2.1");
+    await using daemon = await startDaemon(dir);
+    await configure(dir, [`remote = "git://127.0.0.1:${daemon.port}/upstream.git"`, "insecure = true"]);
+    equal(await (await serverIn(dir, ["--config", "b.toml", "--acme", "off"])).stop(), 0);
+    const mirror = `${dir}/.bailiwick/zones.git`;
+    // The serials' notes are in this pack too.
+    await run("git", ["-C", mirror, "gc", "-q"]);
+    const packs = `${mirror}/objects/pack`;
+    const pack = [...Deno.readDirSync(packs)].map(({ name }) => name).find((name) => name.endsWith(".pack"));
+    ok(pack !== undefined);
+    await Deno.chmod(`${packs}/${pack}`, 0o644);
+    await Deno.truncate(`${packs}/${pack}`, 40);
+    const server = await serverIn(dir, ["--config", "b.toml", "--acme", "off"]);
+    try {
+      equal(await dig(server.dns, ["+short", "a.remote.test", "A"]), "192.0.2.1");
+      match(
+        server.log(),
+        /the serials noted at refs\/bailiwick\/serials cannot be read .*; they are noted anew/,
+      );
+      await upstream.zone(8, "a A 192.0.2.2");
+      await eventually(async () => await dig(server.dns, ["+short", "a.remote.test", "A"]) === "192.0.2.2");
+      match(await dig(server.dns, ["+short", "remote.test", "SOA"]), / 8 /);
+    } finally {
+      await server.stop();
+    }
+    const notes = await run("git", ["-C", mirror, "grep", "-h", "remote", "refs/bailiwick/serials"]);
+    equal(notes.stdout, "remote.test. 8\n");
+  },
+);
+
+realTest(
   "a remote by HTTPS: own roots, a password from a file, git http-backend behind it",
   { needs: ["git", "openssl", "dig"] },
   async ({ dir, step }) => {

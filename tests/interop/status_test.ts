@@ -3,7 +3,7 @@ import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
 import type { Status } from "../../cli/status_form.ts";
 import { dig } from "../tools/dig.ts";
 import { realTest, run } from "../tools/real.ts";
-import { hostAndPort, runCommand, serverIn } from "../tools/server.ts";
+import { hostAndPort, runCommand, serverIn, startServer } from "../tools/server.ts";
 
 const EXAMPLES = new URL("../../zones", import.meta.url).pathname;
 
@@ -166,3 +166,41 @@ async function statusOf(dir: string): Promise<Status> {
   equal(stderr, "");
   return JSON.parse(stdout);
 }
+
+realTest(
+  "status names a pack that broke, and tells what can be told",
+  { needs: ["git"] },
+  async ({ dir }) => {
+    const server = await serverIn(dir, ["--zones", EXAMPLES]);
+    await runCommand(dir, "certify", [
+      "www.example.test",
+      ...["--server", server.dns, "--key-file", ".bailiwick/keys/admin.key", "--out", "certs"],
+    ]);
+    equal(await server.stop(), 0);
+    const repository = `${dir}/.bailiwick/zones.git`;
+    await run("git", ["-C", repository, "gc", "-q"]);
+    const packs = `${repository}/objects/pack`;
+    const pack = [...Deno.readDirSync(packs)].map(({ name }) => name).find((name) => name.endsWith(".pack"));
+    ok(pack !== undefined);
+    await Deno.chmod(`${packs}/${pack}`, 0o644);
+    await Deno.truncate(`${packs}/${pack}`, 400);
+
+    const { zones, damage, unread } = await statusOf(dir);
+    deepEqual(zones.map(({ state }) => state), ["good", "good"]);
+    deepEqual(damage.map((each) => each.pack), [pack.replace(/\.pack$/, "")]);
+    match(unread[0], /^the records of programs in \S+: object [0-9a-f]{40} is damaged in pack-/);
+    match(
+      (await runCommand(dir, "status", [])).stdout,
+      /^DAMAGED PACK +WHY\npack-[^]*^NOT READ\nthe records/m,
+    );
+
+    const started = await startServer(dir);
+    if (started.ready) await started.server.stop();
+    ok(!started.ready);
+    equal(started.code, 2);
+    match(
+      started.stderr,
+      /^bailiwick: .* is damaged in pack-.*restore the repository from a backup, or copy the packs/m,
+    );
+  },
+);
