@@ -8,11 +8,17 @@ import { oidFromBytes, writeOid } from "./oid.ts";
 
 export class OidSet {
   #size = 0;
-  #ids = new Uint8Array(64 * 20);
+  #ids: Uint8Array;
   /** At a hash: one more than the id's number, or 0. At most half full. */
-  #places = new Uint32Array(128);
+  #places: Uint32Array;
   readonly #seed = crypto.getRandomValues(new Uint32Array(3));
   readonly #one = new Uint8Array(20);
+
+  /** `expected`: as many are added without growing. Growing needs room for the old and the new at once. */
+  constructor(expected = 64) {
+    this.#ids = new Uint8Array(Math.max(64, expected) * 20);
+    this.#places = new Uint32Array(2 ** Math.ceil(Math.log2(Math.max(64, expected) * 2)));
+  }
 
   get size(): number {
     return this.#size;

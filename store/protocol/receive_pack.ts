@@ -236,6 +236,7 @@ class ReceiveSession {
         if (foreign !== undefined) return this.#unpackFailed(commands, foreign);
         const connected = await checkConnectivity(quarantine, tips, (oid) => repository.has(oid), {
           shallow,
+          arrived: received.value.objects,
         });
         if (!connected.ok) {
           if (!await this.#newBoundary(request, quarantine)) {

@@ -17,8 +17,10 @@ export async function checkConnectivity(
   reader: ObjectReader & { readonly kindOf?: Quarantine["kindOf"] },
   newTips: Iterable<Oid>,
   inRepository: (oid: Oid) => Promise<boolean>,
-  { shallow, maximum = 10_000_000 }: {
+  { shallow, maximum = 10_000_000, arrived }: {
     readonly shallow?: ReadonlySet<Oid> | undefined;
+    /** How many objects came: room for so many is made at once. */
+    readonly arrived?: number | undefined;
     readonly maximum?: number | undefined;
   } = {},
 ): Promise<Result<void, StoreError>> {
@@ -27,7 +29,7 @@ export async function checkConnectivity(
     error: new StoreError("connectivity", message),
   });
   const pause = breather();
-  const seen = new OidSet();
+  const seen = new OidSet(arrived);
   const queue: Step[] = [];
   for (const oid of newTips) if (seen.addOid(oid)) queue.push({ oid, kind: undefined, from: undefined });
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {

@@ -25,6 +25,8 @@ import type { StoreTools } from "./tools.ts";
 
 /** Packs of fewer objects are stored loose (git's `receive.unpackLimit`): else every push would leave a pack. */
 const unpackLimit = 100;
+/** Bytes of their objects, beyond which they stay packs all the same: those are not made, nor deflated, again. */
+const unpackBytes = 16 << 20;
 
 export interface Heaps {
   readonly device: Device;
@@ -141,10 +143,13 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
       if (!open) return;
       try {
         for (const pack of packs) {
-          if (pack.index.count < unpackLimit) await unpack([...receivedOids(pack)], arrived, heaps);
+          if (isSmall(pack, arrived)) await unpack([...receivedOids(pack)], arrived, heaps);
           else await movePack(heaps, `${folder}/pack`, pack.name);
         }
         await heaps.loose.sync();
+        // Found where they are now: not twice in memory.
+        arrived.close();
+        packs.length = 0;
         await heaps.packed.rescan();
       } catch (error) {
         throw error instanceof StoreError ? error : ioError("cannot admit what arrived", error);
@@ -247,6 +252,13 @@ async function refuseCollisions(pack: ArrivedPack, arrived: PackedHeap, heaps: H
     if (listed.hasOid(oid) || heaps.packed.hasKnown(oid)) await compare(oid);
     await pause();
   }
+}
+
+function isSmall(pack: ArrivedPack, arrived: PackedHeap): boolean {
+  if (pack.index.count >= unpackLimit) return false;
+  let bytes = 0;
+  for (const oid of receivedOids(pack)) bytes += arrived.sizeKnown(oid) ?? 0;
+  return bytes <= unpackBytes;
 }
 
 /** Each object after those it points to: killed half-way, the repository still has no object without its parts. */

@@ -1,10 +1,12 @@
 /**
  * git clones over ssh from us and from git's own upload-pack, both commands of one OpenSSH sshd, by turns in one run; the
- * start of the process that serves is part of it. Once from a repository with a reachability bitmap beside its pack, as
- * `git repack -ad` leaves a bare one, and once without. Prints medians, the ratio, and the CPU that our process took.
+ * start of the process that serves is part of it. From a repository without reachability bitmaps, with those that
+ * `git repack -ad` leaves beside the pack of a bare one, and with those of a collection. Prints medians, the ratio, and the
+ * CPU that our process took.
  * Arguments: rounds (default 7).
  */
 import process from "node:process";
+import { openRepository } from "../../store/mod.ts";
 import { git } from "../store/git_fixture.ts";
 import { makeHistory } from "../store/pack_fixture.ts";
 import { run } from "../tools/real.ts";
@@ -25,6 +27,13 @@ async function bench(): Promise<void> {
   const bitmapped = `${dir}/bitmapped.git`;
   await run("cp", ["-r", plain, bitmapped]);
   await git(bitmapped, "repack", "-adbq");
+  const collected = `${dir}/collected.git`;
+  await run("cp", ["-r", plain, collected]);
+  const start = performance.now();
+  const repository = await openRepository(collected, { owner: true });
+  await repository.collect({ graceMs: 86_400_000, now: Date.now(), full: true });
+  repository.close();
+  console.log(`bitmaps put beside the pack by a collection: ${(performance.now() - start).toFixed(0)} ms`);
   console.log(`repository: ${(await git(plain, "count-objects", "-v")).trim().replaceAll("\n", ", ")}`);
 
   const sshd = await startSshd(dir);
@@ -49,7 +58,11 @@ async function bench(): Promise<void> {
       await Deno.remove(to, { recursive: true });
       return taken;
     };
-    for (const repository of [plain, bitmapped]) {
+    const kinds = [["without bitmaps", plain], ["git's bitmaps", bitmapped], [
+      "our bitmaps",
+      collected,
+    ]] as const;
+    for (const [kind, repository] of kinds) {
       const cpu = `${dir}/cpu`;
       await Deno.writeTextFile(cpu, "");
       const ours = await commandScript(cpu);
@@ -63,9 +76,9 @@ async function bench(): Promise<void> {
       const used = (await Deno.readTextFile(cpu)).trim().split("\n").map(Number);
       const [theirs, mine] = [median(times.git), median(times.ours)];
       console.log(
-        `${repository === plain ? "without bitmap" : "with bitmap   "}  git ${theirs.toFixed(0)} ms  ours ${
-          mine.toFixed(0)
-        } ms  ×${(mine / theirs).toFixed(2)}  our CPU ${median(used).toFixed(0)} ms`,
+        `${kind.padEnd(15)}  git ${theirs.toFixed(0)} ms  ours ${mine.toFixed(0)} ms  ×${
+          (mine / theirs).toFixed(2)
+        }  our CPU ${median(used).toFixed(0)} ms`,
       );
       console.log(`  git ${shown(times.git)}\n  ours ${shown(times.ours)}`);
     }

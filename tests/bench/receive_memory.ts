@@ -1,14 +1,20 @@
 /**
  * Peak memory while packs of some 500 MB are received, each in a Deno process of its own: one of a million small objects,
- * one of large ones with deltas between them, and one whose deltas are as large as what they make. The packs are made
- * here, by hand. Prints the resident peak of the whole process (the kernel's `VmHWM`) and what sampling saw; exits with 1
- * where a peak is above 256 MB. Arguments: names of shapes (default: all), or `take SHAPE PACK` for the child itself.
+ * one of large ones with deltas between them, and one whose deltas are as large as what they make. All hang from a commit
+ * by trees. The packs are made here, by hand, and taken in by the pack library alone, and by a whole push: quarantine,
+ * checks, connectivity, admission, the move of the ref. Prints the resident peak of the whole process (the kernel's `VmHWM`) and what sampling saw; exits with 1
+ * where a peak is above 256 MB. Arguments: names of shapes (default: all), or `take WAY PACK TIP` for the child itself.
  */
 import process from "node:process";
+import type { Flow } from "../../conduit/mod.ts";
+import { utf8 } from "../../store/object/bytes.ts";
 import { hashObject } from "../../store/object/hash.ts";
+import { oidFromBytes } from "../../store/object/oid.ts";
 import { packHeader } from "../../store/pack/encode.ts";
 import { encodeDeltaHeader, encodeEntryHeader } from "../../store/pack/entry.ts";
 import { indexPack } from "../../store/pack/index_pack.ts";
+import type { PackKind } from "../../store/pack/types.ts";
+import { encodePkt, FLUSH } from "../../store/protocol/pkt_line.ts";
 import { fileStorage } from "./file_storage.ts";
 import { concatBytes } from "../../store/zlib/bytes.ts";
 import { newSha1 } from "../../store/repository/sha1.ts";
@@ -26,7 +32,8 @@ const limits = {
 /** Puts entries into the pack and gives the place of each. */
 interface Writer {
   whole(content: Uint8Array): number;
-  delta(base: number, delta: Uint8Array): number;
+  /** `made`: what the delta makes of its base. */
+  delta(base: number, delta: Uint8Array, made: Uint8Array): number;
 }
 
 const shapes: Record<string, { readonly count: number; readonly fill: (pack: Writer) => void }> = {
@@ -34,12 +41,14 @@ const shapes: Record<string, { readonly count: number; readonly fill: (pack: Wri
     count: 1_000_000,
     fill(pack) {
       let base = 0;
+      let content: Uint8Array = new Uint8Array();
+      let root = content;
       for (let i = 0; i < 1_000_000; i++) {
         // Every fifth a delta on the one before: chains of one, two, three and four.
-        const content = noise(600, i);
-        if (i % 5 === 0) base = pack.whole(content);
+        if (i % 5 < 3) content = noise(820, i);
+        if (i % 5 === 0) [base, root] = [pack.whole(content), content];
         else if (i % 5 < 3) pack.whole(content);
-        else base = pack.delta(base, growing(i % 5 === 3 ? 600 : 604, i));
+        else base = pack.delta(base, growing(root.length, i), root = grown(root, i));
       }
     },
   },
@@ -48,10 +57,11 @@ const shapes: Record<string, { readonly count: number; readonly fill: (pack: Wri
     fill(pack) {
       for (let i = 0; i < 8; i++) {
         const size = 60 * MB - i;
-        const root = pack.whole(noise(size, i));
+        let content = noise(size, i);
+        const root = pack.whole(content);
         // A child with a child of its own: the root gives way and is made again.
-        const child = pack.delta(root, growing(size, i));
-        pack.delta(child, growing(size + 4, i + 100));
+        const child = pack.delta(root, growing(size, i), content = grown(content, i));
+        pack.delta(child, growing(size + 4, i + 100), grown(content, i + 100));
       }
     },
   },
@@ -62,16 +72,19 @@ const shapes: Record<string, { readonly count: number; readonly fill: (pack: Wri
       let base = pack.whole(noise(size, 1));
       for (let i = 0; i < 7; i++) {
         const target = noise(60 * MB + i, 50 + i);
-        base = pack.delta(base, inserting(size, target));
+        base = pack.delta(base, inserting(size, target), target);
         size = target.length;
       }
     },
   },
 };
 
-const ways = ["library", "repository"] as const;
+/** Entries of a tree. */
+const perFolder = 1000;
+
+const ways = ["library", "push"] as const;
 const [command, ...args] = process.argv.slice(2);
-if (command === "take") await take(args[0] ?? "", args[1] ?? "");
+if (command === "take") await take(args[0] ?? "", args[1] ?? "", args[2] ?? "");
 else process.exitCode = await compareAll(command === undefined ? Object.keys(shapes) : [command, ...args]);
 
 async function compareAll(names: readonly string[]): Promise<number> {
@@ -79,8 +92,10 @@ async function compareAll(names: readonly string[]): Promise<number> {
   let worst = 0;
   const path = `${dir}/x.pack`;
   try {
+    let made = { bytes: 0, tip: "" };
     for (const [name, by] of names.flatMap((name) => ways.map((way) => [name, way] as const))) {
-      const bytes = by === ways[0] ? writePackFile(path, name) : Deno.statSync(path).size;
+      if (by === ways[0]) made = writePackFile(path, name);
+      const { bytes, tip } = made;
       const child = new Deno.Command(Deno.execPath(), {
         args: [
           "run",
@@ -93,6 +108,7 @@ async function compareAll(names: readonly string[]): Promise<number> {
           "take",
           by,
           path,
+          tip,
         ],
         stderr: "inherit",
       });
@@ -116,14 +132,14 @@ async function compareAll(names: readonly string[]): Promise<number> {
   return worst <= 256 * MB ? 0 : 1;
 }
 
-/** The child: the pack library alone, or a repository that takes the pack in as a push or a fetch hands it over. */
-async function take(by: string, path: string): Promise<void> {
+/** The child: the pack library alone, or a whole push. */
+async function take(by: string, path: string, tip: string): Promise<void> {
   let sampled = 0;
   const sample = () => sampled = Math.max(sampled, Deno.memoryUsage().rss);
   const timer = setInterval(sample, 20);
   const start = performance.now();
   if (by === "library") await intoFile(path);
-  else await intoRepository(path);
+  else await push(path, tip);
   const ms = performance.now() - start;
   clearInterval(timer);
   sample();
@@ -132,14 +148,41 @@ async function take(by: string, path: string): Promise<void> {
   console.log(JSON.stringify({ peak, sampled, ms }));
 }
 
-async function intoRepository(path: string): Promise<void> {
-  const { initRepository } = await import("../../store/mod.ts");
+async function push(path: string, tip: string): Promise<void> {
+  const { admitAll, initRepository, serveReceivePack } = await import("../../store/mod.ts");
   const repository = await initRepository(`${path}.git`);
-  const quarantine = await repository.quarantine();
-  const outcome = await quarantine.receivePack(chunksOf(path), limits);
+  const name = "refs/heads/main";
+  const flow = pushing(path, `${"0".repeat(40)} ${tip} ${name}\0report-status atomic`);
+  const outcome = await serveReceivePack({
+    repository,
+    flow,
+    version: 0,
+    admit: admitAll(repository),
+    limits: { pack: limits },
+  });
   if (!outcome.ok) throw outcome.error;
-  await quarantine.discard();
+  if (await repository.refs.get(name) !== tip) throw new Error("the push was refused");
   repository.close();
+  await Deno.remove(`${path}.git`, { recursive: true });
+}
+
+/** A client that sends one command and a pack, and cares for nothing that it is told. */
+function pushing(path: string, command: string): Flow {
+  const line = encodePkt(command);
+  const sent = (async function* () {
+    yield concatBytes([line, FLUSH]);
+    yield* chunksOf(path);
+  })();
+  return {
+    description: "a client",
+    peer: undefined,
+    secure: true,
+    read: async () => (await sent.next()).value ?? undefined,
+    write: () => Promise.resolve(),
+    end: () => Promise.resolve(),
+    close: () => {},
+    diagnostics: () => "",
+  };
 }
 
 async function intoFile(path: string): Promise<void> {
@@ -165,7 +208,7 @@ async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-function writePackFile(path: string, name: string): number {
+function writePackFile(path: string, name: string): { readonly bytes: number; readonly tip: string } {
   const shape = shapes[name];
   if (shape === undefined) throw new Error(`no shape ${name}; there are: ${Object.keys(shapes).join("; ")}`);
   using file = Deno.openSync(path, { write: true, create: true, truncate: true });
@@ -190,15 +233,39 @@ function writePackFile(path: string, name: string): number {
     if (waiting > MB) flush();
     return at;
   };
-  put(packHeader(shape.count));
+  const whole = (kind: PackKind, content: Uint8Array) => {
+    put(encodeEntryHeader(kind, content.length), stored(content));
+    return hashObject(kind, content, newSha1);
+  };
+  const folders = Math.ceil(shape.count / perFolder);
+  put(packHeader(shape.count + folders + 2));
+  const blobs: Uint8Array[] = [];
   shape.fill({
-    whole: (content) => put(encodeEntryHeader("blob", content.length), stored(content)),
-    delta: (base, delta) => put(encodeDeltaHeader(delta.length, offset - base), stored(delta)),
+    whole(content) {
+      const at = offset;
+      blobs.push(whole("blob", content));
+      return at;
+    },
+    delta(base, delta, made) {
+      blobs.push(hashObject("blob", made, newSha1));
+      return put(encodeDeltaHeader(delta.length, offset - base), stored(delta));
+    },
   });
+  const trees: Uint8Array[] = [];
+  for (let folder = 0; folder < folders; folder++) {
+    trees.push(whole("tree", treeOf("100644", blobs.slice(folder * perFolder, (folder + 1) * perFolder))));
+  }
+  const root = oidFromBytes(whole("tree", treeOf("40000", trees)));
+  const who = "A U Thor <a@example.test> 1700000000 +0000";
+  const tip = oidFromBytes(whole("commit", utf8(`tree ${root}\nauthor ${who}\ncommitter ${who}\n\nall\n`)));
   flush();
   gathered.push(sha1.digest());
   flush();
-  return offset + 20;
+  return { bytes: offset + 20, tip };
+}
+
+function treeOf(mode: string, ids: readonly Uint8Array[]): Uint8Array {
+  return concatBytes(ids.flatMap((id, i) => [utf8(`${mode} ${String(i).padStart(4, "0")}\0`), id]));
 }
 
 /** A zlib stream of stored blocks (RFC 1950, RFC 1951 section 3.2.4): what deflating noise comes to, at no cost. */
@@ -246,6 +313,11 @@ function growing(size: number, seed: number): Uint8Array {
     bytes.push(length & 255, (length >> 8) & 255, length >> 16);
   }
   return Uint8Array.from([...bytes, 4, ...noise(4, seed)]);
+}
+
+/** What `growing` makes. */
+function grown(base: Uint8Array, seed: number): Uint8Array {
+  return concatBytes([base, noise(4, seed)]);
 }
 
 /** Nothing of the base. */
