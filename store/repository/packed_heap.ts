@@ -1,7 +1,6 @@
 import { StoreError } from "../types.ts";
 import type { GitObject, Oid, PackDamage, StoredEntry } from "../types.ts";
 import type { PackIndex } from "../pack/index_file.ts";
-import { packWindows } from "../pack/pack_windows.ts";
 import type { PackReader } from "../pack/read_pack.ts";
 import type { Device } from "./device/device.ts";
 import { ioError } from "./files.ts";
