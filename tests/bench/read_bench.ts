@@ -2,7 +2,8 @@
  * Reading 10,000 objects at random out of a pack of some 30,000: ours beside `git cat-file --batch`, fed with the same
  * ids in the same order, by turns in one run. Git's process starts before the clock does, and a first round that is not
  * counted has the files in the system's cache and our code compiled; within the clock each of the three opens the
- * repository, index and pack anew and begins without a base kept. Git's answers are taken in whole. "ours" is the
+ * repository, index and pack anew and begins without a base kept. Git's answers are taken in whole, through its pipe,
+ * and that counts: it is what reading by way of git costs. Git alone, writing to /dev/null, takes less than ours. "ours" is the
  * pack library over a file, with every object compared with its id, which git leaves out; "repository" is the same
  * through an opened repository. Prints milliseconds (median) and ratios. Argument: rounds (default 7).
  */
