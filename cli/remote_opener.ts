@@ -5,6 +5,9 @@ import {
   createRegistry,
   type HttpCredentials,
   parseSshUrl,
+  publicKeyOf,
+  readCertificate,
+  readRoots,
   sshResolver,
   tcpResolver,
 } from "../conduit/mod.ts";
@@ -22,10 +25,10 @@ export interface RemoteOpener {
 }
 
 /** @throws {CliError} for a URL or a file that cannot be used */
-export function remoteOpener({ url, access }: RemoteSettings): RemoteOpener {
+export async function remoteOpener({ url, access }: RemoteSettings): Promise<RemoteOpener> {
   switch (access.kind) {
     case "ssh":
-      return { open: bySsh(url, access), close: () => {} };
+      return { open: await bySsh(url, access), close: () => {} };
     case "https":
       return byHttps(url, access);
     case "git":
@@ -33,13 +36,13 @@ export function remoteOpener({ url, access }: RemoteSettings): RemoteOpener {
   }
 }
 
-function bySsh(url: string, access: Extract<RemoteAccess, { kind: "ssh" }>): OpenService {
+async function bySsh(url: string, access: Extract<RemoteAccess, { kind: "ssh" }>): Promise<OpenService> {
   const location = parseSshUrl(url);
   if (!location.ok) throw new CliError(`repository.remote: ${location.error}`);
   const registry = createRegistry().with(sshResolver({
     ...(access.identity.kind === "agent"
       ? { agent: { socket: agentSocket() } }
-      : { identity: read("identity", access.identity.path) }),
+      : { identity: await readKey(access.identity.path) }),
     hostKeys: access.hostKeys,
     ...knownHostsOf(access.knownHosts),
     idleMs: IDLE_MS,
@@ -48,6 +51,14 @@ function bySsh(url: string, access: Extract<RemoteAccess, { kind: "ssh" }>): Ope
     (endpoint) => connect(registry, endpoint, { timeoutMs: CONNECT_TIMEOUT_MS }),
     location.value,
   );
+}
+
+/** A key that cannot be used now cannot be used at any pull, so nothing is started with it. */
+async function readKey(path: string): Promise<string> {
+  const text = read("identity", path);
+  const key = await publicKeyOf(text);
+  if (!key.ok) throw new CliError(`repository.identity: ${path} cannot be used: ${key.error}`);
+  return text;
 }
 
 /** Read anew for each connection, so that a changed file counts at once. */
@@ -70,13 +81,12 @@ function byHttps(url: string, access: Extract<RemoteAccess, { kind: "https" }>):
   const { origin, hostname } = new URL(url);
   const credentials = credentialsFor(origin, access);
   const client = createHttpClient({
-    ...(roots === undefined ? {} : { roots: [read("roots", roots)] }),
+    ...(roots === undefined ? {} : { roots: [readRootsFile(roots)] }),
     ...(proxy === undefined ? {} : { proxy: proxy === "environment" ? proxy : { url: proxy } }),
     ...(clientCertificate === undefined ? {} : {
       clientCertificate: {
         host: hostname.replace(/^\[|\]$/g, ""),
-        certificate: read("client-certificate", clientCertificate.certificate),
-        key: read("client-key", clientCertificate.key),
+        ...readClientCertificate(clientCertificate),
       },
     }),
     ...(credentials === undefined ? {} : { credentials: [credentials] }),
@@ -86,11 +96,38 @@ function byHttps(url: string, access: Extract<RemoteAccess, { kind: "https" }>):
   return { open: httpOpener(client, url), close: () => client.close() };
 }
 
+function readRootsFile(path: string): string {
+  const text = read("roots", path);
+  const roots = readRoots([text]);
+  if (!roots.ok) throw new CliError(`repository.roots: ${path} cannot be used: ${roots.error}`);
+  return text;
+}
+
+function readClientCertificate(files: { readonly certificate: string; readonly key: string }) {
+  const source = {
+    certificate: read("client-certificate", files.certificate),
+    key: read("client-key", files.key),
+  };
+  const checked = readCertificate(source);
+  if (!checked.ok) {
+    throw new CliError(
+      `repository.client-certificate: ${files.certificate} with ${files.key} cannot be used: ${checked.error}`,
+    );
+  }
+  return source;
+}
+
 function credentialsFor(
   origin: string,
   { tokenFile, passwordFile }: Extract<RemoteAccess, { kind: "https" }>,
 ): HttpCredentials | undefined {
-  if (tokenFile !== undefined) return { origin, token: read("token-file", tokenFile).trim() };
+  if (tokenFile !== undefined) {
+    const token = read("token-file", tokenFile).trim();
+    if (!/^[\x21-\x7e]+$/.test(token)) {
+      throw new CliError(`repository.token-file: ${tokenFile} does not hold one token and nothing else`);
+    }
+    return { origin, token };
+  }
   if (passwordFile === undefined) return undefined;
   const [, username, password] = /^([^:\n]+):(.+)$/.exec(read("password-file", passwordFile).trim()) ?? [];
   if (username === undefined || password === undefined) {

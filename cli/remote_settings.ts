@@ -95,13 +95,19 @@ function accessOf(remote: string, config: Repository, path: (text: string) => st
       if (tokenFile !== undefined && passwordFile !== undefined) {
         throw new CliError("repository.token-file and repository.password-file exclude each other");
       }
+      const { proxy } = config;
+      if (proxy !== undefined && proxy !== "environment" && !isProxyUrl(proxy)) {
+        throw new CliError(
+          'repository.proxy: neither "environment" nor an http:// or https:// URL of a proxy',
+        );
+      }
       return {
         kind: "https",
         roots: optional(config.roots),
         clientCertificate: certificate === undefined || key === undefined
           ? undefined
           : { certificate: path(certificate), key: path(key) },
-        proxy: config.proxy,
+        proxy,
         tokenFile,
         passwordFile,
       };
@@ -115,6 +121,10 @@ function accessOf(remote: string, config: Repository, path: (text: string) => st
     default:
       throw new CliError(`repository.remote: "${remote}" is not an ssh://, https:// or git:// URL`);
   }
+}
+
+function isProxyUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
 
 function sshAccess(config: Repository, path: (text: string) => string): RemoteAccess {

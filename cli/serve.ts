@@ -126,7 +126,7 @@ async function start(
   noteDamage();
   const { graceMs } = settings.repository;
   const collections = collectionsOf({ repository, state, graceMs, now: Date.now });
-  const upstream = settings.remote && openUpstream(settings.remote, repository, collections);
+  const upstream = settings.remote && await openUpstream(settings.remote, repository, collections);
   undo.push(() => upstream?.close());
 
   const mode = modeOf(settings);

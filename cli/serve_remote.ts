@@ -49,12 +49,12 @@ export interface Upstream {
 }
 
 /** @throws {CliError} for a URL or a file that cannot be used */
-export function openUpstream(
+export async function openUpstream(
   remote: RemoteSettings,
   repository: Repository,
   collections: Collections,
-): Upstream {
-  const opener = remoteOpener(remote);
+): Promise<Upstream> {
+  const opener = await remoteOpener(remote);
   const ref = `refs/heads/${remote.branch}`;
   let turn: Promise<unknown> = Promise.resolve();
   let deepening = FIRST_DEEPENING;

@@ -36,6 +36,7 @@ export type { TlsConfig, TlsResolverOptions } from "./tls.ts";
 export { tlsProtocol, tlsResolver } from "./tls.ts";
 export type { ClientCertificate, TlsSettings } from "./tls_flow.ts";
 export type { ClientCertificateSource } from "./certificates.ts";
+export { readCertificate, readRoots } from "./certificates.ts";
 export type { MemoryConfig, MemoryNetwork, MemoryPairOptions } from "./memory.ts";
 export { createMemoryNetwork, memoryPair, memoryProtocol, memoryResolver } from "./memory.ts";
 

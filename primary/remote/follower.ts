@@ -82,9 +82,7 @@ export function createRemoteFollower(options: FollowerOptions): RemoteFollower {
   async function pullOnce(): Promise<PullOutcome> {
     const fetched = await fetchSafely();
     if (!fetched.ok) {
-      report(
-        `${upstream} is away (${fetched.error.message}); what was last fetched is served, ${ageInWords()}`,
-      );
+      report(`${upstream} cannot be fetched (${fetched.error.message}); ${servedMeanwhile()}`);
       trouble = fetched.error.message;
       return { kind: "away", reason: trouble };
     }
@@ -125,8 +123,9 @@ export function createRemoteFollower(options: FollowerOptions): RemoteFollower {
     else log.info(message);
   }
 
-  function ageInWords(): string {
-    return reachedAt === undefined ? "never reached" : `${Math.round((clock() - reachedAt) / 1000)} s old`;
+  function servedMeanwhile(): string {
+    if (reachedAt === undefined) return "it was never reached, and what is here already is served";
+    return `what was last fetched is served, ${Math.round((clock() - reachedAt) / 1000)} s old`;
   }
 
   function schedule(): void {

@@ -80,7 +80,7 @@ realTest(
     const path = `${dir}/mirror.git`;
     const repository = await initRepository(path);
     try {
-      const remote = openUpstream(
+      const remote = await openUpstream(
         {
           url: `git://127.0.0.1:${daemon.port}/upstream.git`,
           branch: "main",
@@ -268,6 +268,45 @@ realTest(
 async function configure(dir: string, lines: readonly string[]): Promise<void> {
   await Deno.writeTextFile(`${dir}/b.toml`, ["[repository]", ...lines, 'poll = "200ms"', ""].join("\n"));
 }
+
+realTest(
+  "what can never reach a remote is told at the start, in one line",
+  { needs: ["ssh-keygen"] },
+  async ({ dir }) => {
+    const pin = `host-key = "SHA256:${"A".repeat(43)}"`;
+    await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "a secret", "-f", `${dir}/encrypted`]);
+    for (const [name, text] of [["garbage", "a secret\n"], ["empty", ""]]) {
+      await Deno.writeTextFile(`${dir}/${name}`, text);
+    }
+    const ssh = 'remote = "ssh://git@127.0.0.1:1/zones.git"';
+    const https = 'remote = "https://127.0.0.1:1/zones.git"';
+    for (
+      const [lines, expected] of [
+        [
+          [ssh, 'identity = "encrypted"', pin],
+          /repository\.identity: \S+encrypted cannot be used: it is encrypted/,
+        ],
+        [[ssh, 'identity = "garbage"', pin], /repository\.identity: \S+garbage cannot be used: /],
+        [[https, 'roots = "garbage"'], /repository\.roots: \S+garbage cannot be used: a root is not a PEM/],
+        [
+          [https, 'client-certificate = "garbage"', 'client-key = "encrypted"'],
+          /repository\.client-certificate: \S+garbage with \S+encrypted cannot be used: /,
+        ],
+        [[https, 'token-file = "empty"'], /repository\.token-file: \S+empty does not hold one token/],
+        [[https, 'token-file = "garbage"'], /repository\.token-file: \S+garbage does not hold one token/],
+        [[https, 'proxy = "garbage"'], /repository\.proxy: neither "environment" nor/],
+      ] as const
+    ) {
+      await configure(dir, lines);
+      const started = await startServer(dir, ["--config", "b.toml", "--acme", "off"]);
+      if (started.ready) await started.server.stop();
+      ok(!started.ready, lines.join());
+      equal(started.code, 2);
+      match(started.stderr, new RegExp(`^bailiwick: ${expected.source}[^\\n]*\\n$`));
+      equal(started.stderr.includes("a secret"), false);
+    }
+  },
+);
 
 async function upstreamIn(dir: string) {
   const cwd = `${dir}/work`;
