@@ -239,11 +239,17 @@ class ReceiveSession {
           arrived: received.value.objects,
         });
         if (!connected.ok) {
-          if (!await this.#newBoundary(request, quarantine)) {
-            return this.#unpackFailed(commands, connected.error);
-          }
-          const reasons = new Map(commands.map(({ name }) => [name, "shallow update not allowed"]));
-          return { unpack: undefined, results: refuseAll(commands, reasons) };
+          const reason = await this.#newBoundary(request, quarantine)
+            ? "shallow update not allowed"
+            // Sent by one who knows where our history ends, and built on what is before it: nothing is wrong with the pack.
+            : shallow.size > 0
+            ? `missing necessary objects: ${oneLine(connected.error.message)}`
+            : undefined;
+          if (reason === undefined) return this.#unpackFailed(commands, connected.error);
+          return {
+            unpack: undefined,
+            results: refuseAll(commands, new Map(commands.map(({ name }) => [name, reason]))),
+          };
         }
       }
       for (const [name, fault] of await this.#checkHistory(standing(), quarantine)) faults.set(name, fault);

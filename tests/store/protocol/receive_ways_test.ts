@@ -8,7 +8,7 @@ import { encodePkt, FLUSH, type Pkt, PktDecoder } from "../../../store/protocol/
 import { PushRequestReader } from "../../../store/protocol/receive_request.ts";
 import { decodeBand } from "../../../store/protocol/side_band.ts";
 import { realTest, run } from "../../tools/real.ts";
-import { git, gitBytes } from "../git_fixture.ts";
+import { assertGitAccepts, git, gitBytes } from "../git_fixture.ts";
 import { commits, fsck, gitV, oidOf, withGitServer, workTree } from "./git_server.ts";
 
 for (const version of [0, 1, 2]) {
@@ -51,6 +51,16 @@ realTest("a shallow repository of ours takes what is built on it", { needs: ["gi
     await gitV(0, ["push", "-q", url, "main"], { cwd: work });
     equal(await repository.refs.get("refs/heads/main"), await oidOf(work, "main"));
     equal((await git(repository.path, "rev-list", "--count", "main")).trim(), "4");
+    // As git: the pack was sent in good faith, and it is each ref that cannot be.
+    await run("git", ["checkout", "-q", "-b", "early", "main~6"], { cwd: work });
+    await commits(work, 1, "aside");
+    const refused = await gitV(0, ["push", url, "early"], { cwd: work, check: false });
+    match(
+      refused.stderr,
+      /\[remote rejected\] early -> early \(missing necessary objects: commit [0-9a-f]{40}/,
+    );
+    equal(await repository.refs.get("refs/heads/early"), undefined);
+    await assertGitAccepts(repository.path);
   });
 });
 
