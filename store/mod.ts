@@ -64,16 +64,10 @@ export type { Inflated, Inflater, Zlib } from "./zlib/zlib.ts";
 export { isAncestor, serveUploadPack } from "./protocol/serve.ts";
 export type { UploadLimits, UploadPackOptions, UploadSummary } from "./protocol/upload_pack.ts";
 export { requestedVersion } from "./protocol/upload_pack.ts";
-export type {
-  AdmitPush,
-  PushProposal,
-  PushReply,
-  PushResult,
-  ReceiveLimits,
-  ReceivePackOptions,
-  ReceiveSummary,
-} from "./protocol/receive_pack.ts";
-export { admitAll, serveReceivePack } from "./protocol/receive_pack.ts";
+export { admitAll } from "./protocol/admit_push.ts";
+export type { AdmitPush, PushProposal, PushReply, PushResult } from "./protocol/admit_push.ts";
+export { serveReceivePack } from "./protocol/receive_pack.ts";
+export type { ReceiveLimits, ReceivePackOptions, ReceiveSummary } from "./protocol/receive_pack.ts";
 export type { FetchOptions, FetchOutcome, FetchRepository } from "./protocol/fetch.ts";
 export type { DepthOptions } from "./protocol/fetch_shallow.ts";
 export type { NegotiatorName } from "./protocol/negotiator/negotiator.ts";

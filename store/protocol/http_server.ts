@@ -6,7 +6,8 @@ import type { ChannelBounds } from "./channel.ts";
 import type { GitService } from "./git_command.ts";
 import { exchange } from "./http_server_flow.ts";
 import { encodePkt, FLUSH } from "./pkt_line.ts";
-import { type AdmitPush, type PushResult, type ReceiveLimits, serveReceivePack } from "./receive_pack.ts";
+import type { AdmitPush, PushResult } from "./admit_push.ts";
+import { type ReceiveLimits, serveReceivePack } from "./receive_pack.ts";
 import { serveUploadPack } from "./serve.ts";
 import { requestedVersion, type UploadLimits } from "./upload_pack.ts";
 

@@ -2,8 +2,9 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { initRepository, textOf } from "../../../store/mod.ts";
 import type { Oid, Repository } from "../../../store/mod.ts";
-import { admitAll, serveReceivePack } from "../../../store/protocol/receive_pack.ts";
-import type { AdmitPush, ReceivePackOptions, ReceiveSummary } from "../../../store/protocol/receive_pack.ts";
+import { admitAll, type AdmitPush } from "../../../store/protocol/admit_push.ts";
+import { serveReceivePack } from "../../../store/protocol/receive_pack.ts";
+import type { ReceivePackOptions, ReceiveSummary } from "../../../store/protocol/receive_pack.ts";
 import { serveUploadPack } from "../../../store/protocol/serve.ts";
 import { realTest, run } from "../../tools/real.ts";
 import { commits, fsck, gitV, oidOf, withGitServer, workTree } from "./git_server.ts";
