@@ -1,5 +1,5 @@
 // @ts-types="@types/ssh2"
-import type { AuthContext, Connection, ParsedKey, PublicKeyAuthContext, ServerChannel, Session } from "ssh2";
+import type { Connection, ParsedKey } from "ssh2";
 import { hostPort } from "../endpoint.ts";
 import type { Flow, PeerAddress, Result } from "../flow.ts";
 import { listenTcp, logEvent } from "../listen_tcp.ts";
@@ -10,9 +10,10 @@ import {
   type ListenEvent,
   type ListenLimits,
 } from "../listener.ts";
-import { channelFlow } from "./channel_flow.ts";
 import { readIdentity } from "./identity.ts";
-import { KEY_ALGORITHMS, loadSsh2, sshFingerprint, type SshPublicKey } from "./keys.ts";
+import { loadSsh2 } from "./keys.ts";
+import { createLogin, type OfferedKey } from "./login.ts";
+import { serveSession, type SshSession } from "./session.ts";
 import { Transport } from "./transport.ts";
 
 export interface ListenSshOptions<Identity> extends ListenLimits {
@@ -49,33 +50,9 @@ export interface ListenSshOptions<Identity> extends ListenLimits {
   readonly report?: ((event: ListenEvent) => void) | undefined;
 }
 
-export interface OfferedKey extends SshPublicKey {
-  /** `SHA256:…` */
-  readonly fingerprint: string;
-}
-
-/** A command that somebody runs here. */
-export interface SshSession<Identity> {
-  readonly identity: Identity;
-  readonly user: string;
-  readonly command: string;
-  readonly env: ReadonlyMap<string, string>;
-  /** The command's standard input and output. */
-  readonly flow: Flow;
-  readonly peer: PeerAddress;
-  /**
-   * Writes to the client's standard error; resolves when there is room for more. @throws {FlowError} as the
-   * flow's `write`
-   */
-  stderr(text: string): Promise<void>;
-  /** Waits for what was written, tells the exit status and closes the session. Later calls change nothing. */
-  exit(code: number): Promise<void>;
-}
-
 const DEFAULTS = {
   maxSessions: 8,
   maxUnauthenticated: 64,
-  maxAuthTries: 20,
   authMs: 20_000,
   idleMs: 300_000,
   keepAliveMs: 15_000,
@@ -86,8 +63,6 @@ const CLOSE_MS = 1000;
 /** The longest that a timer of the runtime takes. */
 const NEVER_MS = 2 ** 31 - 1;
 const UNKNOWN_PEER: PeerAddress = { address: "unknown", port: 0 };
-const MAX_ENV_BYTES = 4096;
-const MAX_USER_LENGTH = 256;
 
 /** Listens for SSH: public keys only, commands only. No shell, terminal, subsystem, forwarding or agent. */
 export async function listenSsh<Identity>(
@@ -295,151 +270,4 @@ function sshConnection<Identity>(
       await Promise.all(running);
     },
   };
-}
-
-/** Public key logins (RFC 4252 §7): the key must be known, and the signature good where there is one. */
-function createLogin<Identity>(
-  options: ListenSshOptions<Identity>,
-  accepted: (identity: Identity, user: string) => void,
-  giveUp: (reason: string) => void,
-): (context: AuthContext) => void {
-  let tries = 0;
-  const judge = async (context: AuthContext): Promise<void> => {
-    if (context.method !== "publickey" || context.username.length > MAX_USER_LENGTH) {
-      if (context.method !== "none") tries++;
-      return refuse(context);
-    }
-    if (context.signature === undefined) tries++;
-    const key = await provenKey(context);
-    const identity = key && await options.authorize(key, context.username);
-    if (identity === undefined) return refuse(context);
-    if (context.signature !== undefined) accepted(identity, context.username);
-    context.accept();
-  };
-  const refuse = (context: AuthContext) => {
-    if (tries > (options.maxAuthTries ?? DEFAULTS.maxAuthTries)) giveUp("too many keys were offered");
-    else context.reject(["publickey"]);
-  };
-  return (context) => {
-    judge(context).catch((error) =>
-      giveUp(`login failed: ${error instanceof Error ? error.message : String(error)}`)
-    );
-  };
-}
-
-/** The key that is offered; `undefined` where it is of no use or its signature is bad. */
-async function provenKey(context: PublicKeyAuthContext): Promise<OfferedKey | undefined> {
-  const { algo, data } = context.key;
-  if (!KEY_ALGORITHMS.includes(algo)) return undefined;
-  // RSA without a hash algorithm is the SHA-1 signature of RFC 4253.
-  if (algo === "ssh-rsa" && context.hashAlgo === undefined) return undefined;
-  const blob = new Uint8Array(data);
-  const key = { algorithm: algo, blob, fingerprint: sshFingerprint(blob) };
-  if (context.signature === undefined) return key;
-  const { utils } = await loadSsh2();
-  const parsed = utils.parseKey(`${algo} ${data.toString("base64")}`);
-  if (parsed instanceof Error || context.blob === undefined) return undefined;
-  return parsed.verify(context.blob, context.signature, context.hashAlgo) === true ? key : undefined;
-}
-
-interface SessionContext<Identity> {
-  readonly options: ListenSshOptions<Identity>;
-  readonly transport: Transport;
-  readonly peer: PeerAddress;
-  readonly identity: Identity;
-  readonly user: string;
-  readonly description: string;
-  readonly idleMs: number;
-}
-
-interface SessionHooks {
-  /** Nothing runs in the session any more. Called once. */
-  ended(): void;
-  /** The peer has closed the session. */
-  closed(): void;
-  runs(command: Promise<void>): void;
-  failed(cause: unknown): void;
-  giveUp(reason: string): void;
-}
-
-function serveSession<Identity>(
-  session: Session,
-  context: SessionContext<Identity>,
-  hooks: SessionHooks,
-): void {
-  const { options, idleMs } = context;
-  const env = new Map<string, string>();
-  const acceptEnv = options.acceptEnv ?? ["GIT_PROTOCOL"];
-  let peerClosed = () => {};
-  let over = false;
-  const ended = () => {
-    if (over) return;
-    over = true;
-    clearTimeout(timer);
-    hooks.ended();
-  };
-  const timer = setTimeout(() => hooks.giveUp(`a session asked for nothing within ${idleMs} ms`), idleMs);
-  context.transport.onLost(() => clearTimeout(timer));
-
-  session.on("env", (accept, reject, { key, val }) => {
-    const good = acceptEnv.includes(key) && val.length <= MAX_ENV_BYTES;
-    if (good) env.set(key, val);
-    (good ? accept : reject)?.();
-  });
-  session.on("close", () => {
-    peerClosed();
-    ended();
-    hooks.closed();
-  });
-  const open = (accept: () => ServerChannel | undefined) => {
-    const channel = accept();
-    if (channel === undefined) return undefined; // the session runs something already, or has ended
-    clearTimeout(timer);
-    const opened = channelFlow(channel, { ...context, onClose: ended });
-    peerClosed = opened.peerClosed;
-    return opened;
-  };
-
-  session.on("exec", (accept, _reject, { command }) => {
-    const opened = open(accept);
-    if (opened === undefined) return;
-    let exiting: Promise<void> | undefined;
-    const exit = (code: number) =>
-      exiting ??= (async () => {
-        await opened.flushed();
-        opened.exit(code);
-      })();
-    const run = async () => {
-      try {
-        await options.exec({
-          identity: context.identity,
-          user: context.user,
-          command,
-          env,
-          flow: opened.flow,
-          peer: context.peer,
-          stderr: (text) => opened.writeStderr(new TextEncoder().encode(text)),
-          exit,
-        });
-        await exit(0);
-      } catch (cause) {
-        hooks.failed(cause);
-        await exit(1);
-      }
-    };
-    hooks.runs(run());
-  });
-  const refuse = (accept: () => ServerChannel | undefined) => {
-    const opened = open(accept);
-    if (opened === undefined) return;
-    const text = `${options.noShell ?? "Bailiwick speaks git only; there is no shell here."}\r\n`;
-    const tell = async () => {
-      // A peer that does not wait for the message is no failure of ours.
-      await opened.writeStderr(new TextEncoder().encode(text)).catch(() => {});
-      opened.exit(1);
-    };
-    hooks.runs(tell());
-  };
-  session.on("shell", (accept) => refuse(accept));
-  session.on("subsystem", (accept) => refuse(accept));
 }
