@@ -76,7 +76,7 @@ export type { OpenService, RemoteOptions } from "./protocol/remote.ts";
 export { lsRefs } from "./protocol/remote.ts";
 export type { ServiceCommand, SshRepository } from "./protocol/openers.ts";
 export { commandOpener, daemonOpener, flowOpener, sshOpener } from "./protocol/openers.ts";
-export type { HttpOpenerOptions } from "./protocol/http_client.ts";
+export type { HttpOpenerOptions } from "./protocol/http_exchange.ts";
 export { httpOpener } from "./protocol/http_client.ts";
 export { fetchHttpClient } from "./protocol/http_client_fetch.ts";
 export type { StatelessFlow } from "./protocol/channel.ts";
