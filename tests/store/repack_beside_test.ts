@@ -6,17 +6,11 @@ import { realTest } from "../tools/real.ts";
 import { assertGitAccepts, git } from "./git_fixture.ts";
 import { makeHistory } from "./pack_fixture.ts";
 
-const history = { files: 10, commits: 10, changes: 2, lines: 20 };
-
 realTest(
   "a pack that is repacked away after the folder was listed is found under its new name",
   { needs: ["git"] },
   async ({ dir }) => {
-    const path = `${dir}/h.git`;
-    await makeHistory(path, history);
-    await git(path, "repack", "-adfq");
-    const tip = (await git(path, "rev-parse", "main")).trim() as Oid;
-    const inner = fileDevice(path);
+    const { path, tip, inner } = await packed(dir);
     // Twice in a row: what is looked up in its place may go as well.
     let repacks = 2;
     const device: Device = {
@@ -42,11 +36,7 @@ realTest(
   "a pack whose index came under the folder's same time of change is found",
   { needs: ["git"] },
   async ({ dir }) => {
-    const path = `${dir}/h.git`;
-    await makeHistory(path, history);
-    await git(path, "repack", "-adfq");
-    const tip = (await git(path, "rev-parse", "main")).trim() as Oid;
-    const inner = fileDevice(path);
+    const { path, tip, inner } = await packed(dir);
     // The folder changed in the tick of its clock that still lasts, and we were held up just before we looked.
     const changed = 1_700_000_000_000;
     let now = changed - 1000;
@@ -73,3 +63,10 @@ realTest(
     repository.close();
   },
 );
+
+async function packed(dir: string): Promise<{ path: string; tip: Oid; inner: Device }> {
+  const path = `${dir}/h.git`;
+  await makeHistory(path, { files: 10, commits: 10, changes: 2, lines: 20 });
+  await git(path, "repack", "-adfq");
+  return { path, tip: (await git(path, "rev-parse", "main")).trim() as Oid, inner: fileDevice(path) };
+}
