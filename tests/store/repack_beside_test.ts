@@ -36,7 +36,7 @@ realTest(
   "a pack whose index came under the folder's same time of change is found",
   { needs: ["git"] },
   async ({ dir }) => {
-    const { path, tip, inner } = await packed(dir);
+    const { tip, inner } = await packed(dir);
     // The folder changed in the tick of its clock that still lasts, and we were held up just before we looked.
     const changed = 1_700_000_000_000;
     let now = changed - 1000;
