@@ -7,13 +7,14 @@ import { fileDevice } from "./device/file_device.ts";
 import { ioError } from "./files.ts";
 import { initRepositoryOn, openRepositoryOn } from "./repository.ts";
 import type { InitOptions, OpenOptions } from "./repository.ts";
-import { newSha1 } from "./sha1.ts";
+import { nativeOid, newSha1 } from "./sha1.ts";
 import type { StoreTools } from "./tools.ts";
 
 /** What a repository on disk is made with: the runtime's own SHA-1 and zlib. */
 export const runtimeTools: StoreTools = {
   zlib: nodeZlib,
   newSha1,
+  oidOf: nativeOid,
   newReceivedSha1: newDetectingSha1,
   clock: Date.now,
   breather,

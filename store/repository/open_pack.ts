@@ -1,8 +1,7 @@
 import { StoreError } from "../types.ts";
 import type { GitObject, Oid } from "../types.ts";
 import { equalBytes } from "../object/bytes.ts";
-import { hashObject } from "../object/hash.ts";
-import { oidFromBytes } from "../object/oid.ts";
+import { hashObject, objectOid } from "../object/hash.ts";
 import { decodePackIndex } from "../pack/index_file.ts";
 import type { PackIndex } from "../pack/index_file.ts";
 import { packWindows } from "../pack/pack_windows.ts";
@@ -77,6 +76,7 @@ export async function openPack(
     }
   }
   const opened = file;
+  const oidOf = tools.oidOf ?? ((kind, content) => objectOid(kind, content, tools.newSha1));
   const reader = opened === undefined || index === undefined ? undefined : readPack<Oid>({
     name: `${base}.pack`,
     index,
@@ -97,7 +97,7 @@ export async function openPack(
     read(rank, oid) {
       if (reader === undefined) throw new StoreError("corrupt", `${base}.pack cannot be read`);
       const object = reader.read(rank);
-      if (oidFromBytes(hashObject(object.kind, object.content, tools.newSha1)) !== oid) {
+      if (oidOf(object.kind, object.content) !== oid) {
         throw new StoreError(
           "corrupt",
           `object ${oid} is damaged in ${base}.pack: its content has another id`,
