@@ -60,6 +60,9 @@ export type { ListenTcpOptions } from "./listen_tcp.ts";
 export { listenTcp } from "./listen_tcp.ts";
 export type { ListenTlsOptions, ServerCertificate } from "./listen_tls.ts";
 export { listenTls } from "./listen_tls.ts";
+export type { ListenHttpOptions } from "./listen_http.ts";
+export { listenHttp } from "./listen_http.ts";
+export type { HttpHandler } from "./http/server_exchange.ts";
 
 // SSH: commands on other hosts, commands that others run here, and OpenSSH's formats.
 export type { SshConfig, SshFlow, SshPatience } from "./ssh/client.ts";
