@@ -6,6 +6,7 @@ import { CliError, sentence } from "./errors.ts";
 import { logOf } from "./log.ts";
 import { type Pusher, type Pushes, REPOSITORY_NAME } from "./serve_git.ts";
 import { type OpenGitServer, refuseSecrets } from "./serve_git_daemon.ts";
+import { openHttp, stopHttp } from "./serve_web.ts";
 
 const log = logOf("git");
 
@@ -29,26 +30,12 @@ export async function serveGitHttp(
       }
     },
   });
-  try {
-    const server = Deno.serve({
-      hostname: address.host,
-      port: address.port,
-      onListen: () => {},
-      onError: (error) => {
-        log.error(`git by HTTP: ${sentence(error)}`);
-        return new Response("internal error\n", { status: 500 });
-      },
-    }, handler);
-    const url = `http://${
-      formatHostPort({ host: server.addr.hostname, port: server.addr.port })
-    }/${REPOSITORY_NAME}`;
-    const whom = passwordFile === undefined ? "fetches for everybody" : "fetches and pushes with a password";
-    log.info(`${whom} by ${url}`);
-    return { url, stop: () => server.shutdown() };
-  } catch (error) {
-    const reason = error instanceof Deno.errors.AddrInUse ? "the port is in use" : sentence(error);
-    throw new CliError(`cannot listen on ${formatHostPort(address)}: ${reason}`);
-  }
+  const listener = openHttp(address, "git", handler);
+  const { address: host, port } = listener.address;
+  const url = `http://${formatHostPort({ host, port })}/${REPOSITORY_NAME}`;
+  const whom = passwordFile === undefined ? "fetches for everybody" : "fetches and pushes with a password";
+  log.info(`${whom} by ${url}`);
+  return { url, stop: () => stopHttp(listener) };
 }
 
 /** The file is read at every request, so a line that was added or taken away counts at once. */
