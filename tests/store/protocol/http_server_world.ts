@@ -1,4 +1,5 @@
 /** Web servers for tests: one for a handler of ours, one that runs git's own http-backend as a CGI program. */
+import { listenHttp } from "../../../conduit/mod.ts";
 import { findProgram, quietEnvironment } from "../../tools/real.ts";
 
 /** Serves while `use` runs; the URL ends without a slash. */
@@ -6,11 +7,13 @@ export async function withWeb<T>(
   handler: (request: Request) => Promise<Response>,
   use: (origin: string) => Promise<T>,
 ): Promise<T> {
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, handler);
+  const listening = listenHttp({ host: "127.0.0.1", port: 0 }, handler);
+  if (!listening.ok) throw listening.error;
+  const { address, stop } = listening.value;
   try {
-    return await use(`http://127.0.0.1:${server.addr.port}`);
+    return await use(`http://127.0.0.1:${address.port}`);
   } finally {
-    await server.shutdown();
+    await stop({ graceMs: 2000 });
   }
 }
 
