@@ -10,7 +10,7 @@ const MOST_CONNECTIONS = 256;
 /** A proxy in front of us is one address. */
 const MOST_PER_ADDRESS = 64;
 /** How long requests under way may go on when we stop. */
-const GRACE_MS = 2000;
+const GRACE_MS = 1000;
 
 export interface WebServer {
   readonly address: HostPort;
