@@ -173,6 +173,8 @@ export interface Quarantine extends ObjectReader {
   oids(): Iterable<Oid>;
   /** The kind of an object that arrived, as it was found when it was taken in; `undefined` for any other. */
   kindOf(oid: Oid): ObjectKind | undefined;
+  /** The same for an id's 20 bytes, which stand at `at`: of a million links few are worth a string. */
+  kindAt(bytes: Uint8Array, at: number): ObjectKind | undefined;
   /** The objects of the repository that deltas of what arrived are built on. */
   bases(): Iterable<Oid>;
   /** Moves the content into the repository, durably; afterwards the quarantine is empty. */

@@ -8,17 +8,11 @@ import { oidFromBytes, writeOid } from "./oid.ts";
 
 export class OidSet {
   #size = 0;
-  #ids: Uint8Array;
+  #ids = new Uint8Array(64 * 20);
   /** At a hash: one more than the id's number, or 0. At most half full. */
-  #places: Uint32Array;
+  #places = new Uint32Array(128);
   readonly #seed = crypto.getRandomValues(new Uint32Array(3));
   readonly #one = new Uint8Array(20);
-
-  /** `expected`: as many are added without growing. Growing needs room for the old and the new at once. */
-  constructor(expected = 64) {
-    this.#ids = new Uint8Array(Math.max(64, expected) * 20);
-    this.#places = new Uint32Array(2 ** Math.ceil(Math.log2(Math.max(64, expected) * 2)));
-  }
 
   get size(): number {
     return this.#size;

@@ -86,6 +86,8 @@ export interface PackIndex<Id extends string = string> {
   find(oid: Id): number | undefined;
   /** The object's place in the order of ids, by which the others are asked. */
   rankOf(oid: Id): number | undefined;
+  /** The same for an id's 20 bytes, which stand at `at`. */
+  rankAt(bytes: Uint8Array, at: number): number | undefined;
   oidAt(rank: number): Id;
   offsetAt(rank: number): number;
   crcAt(rank: number): number;
@@ -121,25 +123,29 @@ export function decodePackIndex<Id extends string = string>(bytes: Uint8Array): 
     if (at + 8 > largeBytes) throw damaged("an offset beyond its table");
     return Number(view.getBigUint64(largeAt + at));
   };
-  const wanted = new Uint8Array(20);
-  const rankOf = (oid: Id) => {
-    writeId(oid, wanted, 0);
-    const first = wanted[0] ?? 0;
+  const rankAt = (id: Uint8Array, at: number) => {
+    const first = id[at] ?? 0;
     let low = fanOut(first - 1);
     let high = fanOut(first);
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const difference = compareIds(bytes, oidsAt + middle * 20, wanted, 0);
+      const difference = compareIds(bytes, oidsAt + middle * 20, id, at);
       if (difference === 0) return middle;
       if (difference < 0) low = middle + 1;
       else high = middle;
     }
     return undefined;
   };
+  const wanted = new Uint8Array(20);
+  const rankOf = (oid: Id) => {
+    writeId(oid, wanted, 0);
+    return rankAt(wanted, 0);
+  };
   return {
     count,
     ids: bytes.subarray(oidsAt, crcsAt),
     rankOf,
+    rankAt,
     find(oid) {
       const rank = rankOf(oid);
       return rank === undefined ? undefined : offsetAt(rank);

@@ -188,7 +188,6 @@ class ReceiveSession {
         if (foreign !== undefined) return this.#unpackFailed(commands, foreign);
         const connected = await checkConnectivity(quarantine, tips, (oid) => repository.has(oid), {
           shallow,
-          arrived: received.value.objects,
         });
         if (!connected.ok) {
           const reason = await this.#newBoundary(request, quarantine)

@@ -14,13 +14,11 @@ import { breather } from "./breather.ts";
  * `shallow`: commits whose parents need not be there.
  */
 export async function checkConnectivity(
-  reader: ObjectReader & { readonly kindOf?: Quarantine["kindOf"] },
+  reader: ObjectReader & Partial<Pick<Quarantine, "kindOf" | "kindAt">>,
   newTips: Iterable<Oid>,
   inRepository: (oid: Oid) => Promise<boolean>,
-  { shallow, maximum = 10_000_000, arrived }: {
+  { shallow, maximum = 10_000_000 }: {
     readonly shallow?: ReadonlySet<Oid> | undefined;
-    /** How many objects came: room for so many is made at once. */
-    readonly arrived?: number | undefined;
     readonly maximum?: number | undefined;
   } = {},
 ): Promise<Result<void, StoreError>> {
@@ -29,7 +27,7 @@ export async function checkConnectivity(
     error: new StoreError("connectivity", message),
   });
   const pause = breather();
-  const seen = new OidSet(arrived);
+  const seen = new OidSet();
   const queue: Step[] = [];
   for (const oid of newTips) if (seen.addOid(oid)) queue.push({ oid, kind: undefined, from: undefined });
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
@@ -51,7 +49,8 @@ export async function checkConnectivity(
     }
     if (kind !== undefined && object.kind !== kind) return isOther(object.kind);
     try {
-      follow(object, oid, { seen, queue, ends: shallow?.has(oid) ?? false });
+      const ends = shallow?.has(oid) ?? false;
+      follow(object, oid, { seen, queue, ends, kindAt: reader.kindAt });
     } catch (error) {
       if (error instanceof StoreError) return failed(`object ${oid} cannot be followed: ${error.message}`);
       throw error;
@@ -67,11 +66,19 @@ interface Step {
   readonly from: Oid | undefined;
 }
 
-/** Puts what an object points to in line, each once; of a commit where history ends the tree alone. */
+/**
+ * Puts what an object points to in line, each once; of a commit where history ends the tree alone. A blob that came is
+ * checked with that, and there may be a million of them: they cost neither a string nor a place in the set.
+ */
 function follow(
   object: GitObject,
   from: Oid,
-  { seen, queue, ends }: { readonly seen: OidSet; readonly queue: Step[]; readonly ends: boolean },
+  { seen, queue, ends, kindAt }: {
+    readonly seen: OidSet;
+    readonly queue: Step[];
+    readonly ends: boolean;
+    readonly kindAt: Quarantine["kindAt"] | undefined;
+  },
 ): void {
   if (object.kind !== "tree") {
     for (const { oid, kind } of objectLinks(object)) {
@@ -81,7 +88,10 @@ function follow(
   }
   const { content } = object;
   scanTree(content, (mode, _, nameEnd) => {
-    if (isGitlinkMode(mode) || !seen.add(content, nameEnd + 1)) return;
-    queue.push({ oid: oidFromBytes(content, nameEnd + 1), kind: isTreeMode(mode) ? "tree" : "blob", from });
+    if (isGitlinkMode(mode)) return;
+    const at = nameEnd + 1;
+    const kind = isTreeMode(mode) ? "tree" : "blob";
+    if (kind === "blob" && kindAt?.(content, at) === "blob") return;
+    if (seen.add(content, at)) queue.push({ oid: oidFromBytes(content, at), kind, from });
   });
 }

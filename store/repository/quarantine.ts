@@ -99,6 +99,14 @@ export async function openQuarantine(heaps: Heaps): Promise<Quarantine> {
       return undefined;
     },
 
+    kindAt(bytes, at) {
+      for (const { index, types } of packs) {
+        const type = types[index.rankAt(bytes, at) ?? types.length] ?? 0;
+        if (type !== 0) return kindOfType(type);
+      }
+      return undefined;
+    },
+
     *bases() {
       for (const { index, types } of packs) {
         for (const [rank, type] of types.entries()) if (type === 0) yield index.oidAt(rank);

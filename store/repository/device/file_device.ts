@@ -108,21 +108,18 @@ function readAll(file: Deno.FsFile): Uint8Array | undefined {
     if (count === 0) return scratch.slice(0, length);
     length += count;
   }
-  const parts = [scratch.slice()];
+  // Room for all of it at once: the index of a million objects, joined from parts, would be there twice.
+  let whole = new Uint8Array(Math.max(file.statSync().size, length) + 1);
+  whole.set(scratch);
   for (;;) {
-    const part = new Uint8Array(1 << 20);
-    const count = readSome(file, part) ?? 0;
-    if (count === 0) break;
-    parts.push(part.subarray(0, count));
+    const count = readSome(file, whole.subarray(length)) ?? 0;
+    if (count === 0) return whole.subarray(0, length);
     length += count;
+    if (length < whole.length) continue;
+    const larger = new Uint8Array(whole.length * 2);
+    larger.set(whole);
+    whole = larger;
   }
-  const whole = new Uint8Array(length);
-  let to = 0;
-  for (const part of parts) {
-    whole.set(part, to);
-    to += part.length;
-  }
-  return whole;
 }
 
 const scratch = new Uint8Array(16384);
