@@ -1,6 +1,7 @@
 /** DNS over UDP and TCP on the same addresses: plain queries from the image, the rest through the responder. */
 import {
   answerQuery,
+  createAnswerContext,
   createResponder,
   type ImageBoard,
   type ResponderEvent,
@@ -33,7 +34,7 @@ const log = logOf("dns");
 export async function serveDns(options: DnsOptions): Promise<DnsServers> {
   const { board, listen } = options;
   const answer: ResponderOptions["answer"] = (query, out, { protocol }) =>
-    answerQuery(board.current(), query, query.length, out, { transport: protocol });
+    answerQuery(board.current(), query, query.length, out, createAnswerContext(protocol));
   const respond = createResponder({
     answer,
     lookupKey: options.lookupKey,

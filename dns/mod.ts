@@ -117,7 +117,13 @@ export { applyOperations, type RRsetChange } from "./update/apply.ts";
 
 // zones, the image, answers, UDP servers
 export { answerQuery, DROP, SLOW_PATH, UDP_PAYLOAD } from "./answer/answer.ts";
-export type { AnswerLimit } from "./answer/answer.ts";
+export {
+  type AnswerContext,
+  type AnswerSettings,
+  createAnswerContext,
+  DEFAULT_SETTINGS,
+  RESPONSE,
+} from "./answer/context.ts";
 export { createImageSet } from "./image/set.ts";
 export type { ImageSet } from "./image/set.ts";
 export { createImageBoard } from "./server/board.ts";
@@ -127,9 +133,9 @@ export type { SlowPath, UdpError, UdpOptions, UdpServer } from "./server/udp.ts"
 export type { UdpCounters } from "./server/udp_counters.ts";
 export { brokenZone, compileZone, createZoneBuilder } from "./zone/builder.ts";
 export type { ZoneBuilder, ZoneError, ZoneErrorCode } from "./zone/builder.ts";
-export { diffZones } from "./zone/diff.ts";
-export type { ZoneDifference } from "./zone/diff.ts";
-export type { Zone } from "./zone/zone.ts";
+export { changedOwners, diffZones } from "./zone/diff.ts";
+export type { OwnerChange, ZoneDifference } from "./zone/diff.ts";
+export type { OwnerRRsets, Zone } from "./zone/zone.ts";
 
 // the client
 export { createDnsClient, type DnsClient, type DnsClientOptions } from "./client/client.ts";

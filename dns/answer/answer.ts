@@ -19,11 +19,8 @@ import {
 } from "../image/layout.ts";
 import { createNameScan, scanName } from "../image/scan.ts";
 import { findZone, type ImageSet } from "../image/set.ts";
+import type { AnswerContext } from "./context.ts";
 import { readExtra } from "./extra.ts";
-
-export interface AnswerLimit {
-  readonly transport: "udp" | "tcp";
-}
 
 /** The UDP payload that we offer and never exceed (RFC 6891 §6.2.5; 1232 fits the smallest IPv6 packet). */
 export const UDP_PAYLOAD = 1232;
@@ -43,7 +40,7 @@ export function answerQuery(
   query: Uint8Array,
   length: number,
   out: Uint8Array,
-  limit: AnswerLimit,
+  context: AnswerContext,
 ): number {
   // Answering responses would let two servers talk for ever.
   if (length < 12 || (query[2] & 0x80) !== 0) return DROP;
@@ -68,7 +65,7 @@ export function answerQuery(
   const type = query[nameEnd] << 8 | query[nameEnd + 1];
   if (type === TYPE_AXFR || type === TYPE_IXFR) return SLOW_PATH;
 
-  end = limit.transport === "udp" ? 512 : 0xffff;
+  end = context.transport === "udp" ? 512 : 0xffff;
   if (
     at !== length || query[6] !== 0 || query[7] !== 0 || query[8] !== 0 || query[9] !== 0 ||
     query[10] !== 0 || query[11] !== 0
@@ -79,7 +76,7 @@ export function answerQuery(
       return finish();
     }
     if (extra.tsig) return SLOW_PATH;
-    if (extra.present && limit.transport === "udp") {
+    if (extra.present && context.transport === "udp") {
       // Values below 512 count as 512 (RFC 6891 §6.2.5).
       end = extra.udpSize < 512 ? 512 : extra.udpSize < UDP_PAYLOAD ? extra.udpSize : UDP_PAYLOAD;
     }

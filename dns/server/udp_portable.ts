@@ -1,5 +1,6 @@
 /** The UDP server where there is no FFI: the runtime's own sockets, in this thread, the same answers. */
 import type { Result } from "../../conduit/mod.ts";
+import { createAnswerContext } from "../answer/context.ts";
 import { answerQuery, headerAnswer, SLOW_PATH, UDP_PAYLOAD } from "../answer/answer.ts";
 import type { UdpError, UdpOptions, UdpServer } from "./udp.ts";
 import { COUNT, countAnswer, createCounterRow, sumCounters } from "./udp_counters.ts";
@@ -83,7 +84,7 @@ export function startPortableUdp(options: UdpOptions): Result<UdpServer, UdpErro
 
   function answer(query: Uint8Array, response: Uint8Array): number {
     try {
-      return answerQuery(options.board.current(), query, query.length, response, UDP);
+      return answerQuery(options.board.current(), query, query.length, response, CONTEXT);
     } catch (error) {
       if (counters[COUNT.faults]++ === 0) {
         options.log(
@@ -146,6 +147,6 @@ function bind(host: string, port: number): Result<Deno.DatagramConn, UdpError> {
   }
 }
 
-const UDP = { transport: "udp" } as const;
+const CONTEXT = createAnswerContext("udp");
 const SERVFAIL = 2;
 const MAX_SLOW = 256;

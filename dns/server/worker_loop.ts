@@ -5,6 +5,7 @@
  * Hot path: two system calls a batch and no allocation (`tests/bench/answers_bench.ts`).
  */
 import { type answerQuery, headerAnswer, SLOW_PATH, UDP_PAYLOAD } from "../answer/answer.ts";
+import { createAnswerContext } from "../answer/context.ts";
 import { readBoard } from "./board.ts";
 import { COUNT, countAnswer } from "./udp_counters.ts";
 import {
@@ -27,7 +28,6 @@ const BATCH = 64;
 const QUERY_OCTETS = 4096;
 /** Messages a worker may have under way in the main thread. */
 const MAX_SLOW = 256;
-const UDP = { transport: "udp" } as const;
 
 /** What answers a query: `answerQuery`. */
 export type Answer = typeof answerQuery;
@@ -53,6 +53,7 @@ function serve(order: WorkerOrder, report: Report, answer: Answer): void {
   const { queries, responses, addresses, addressOctets, controls } = batch;
   const { receiveHeaders, sendHeaders, sendVectors, sendPointers } = batch;
   const controlOctets = wildcard ? CONTROL_OCTETS : 0;
+  const context = createAnswerContext("udp");
   let failures = 0;
   let told = false;
   for (let i = 0; i < BATCH; i++) receiveHeaders[i * WORD.size + WORD.controlLength] = controlOctets;
@@ -78,7 +79,7 @@ function serve(order: WorkerOrder, report: Report, answer: Answer): void {
       let answered: number;
       try {
         if (cut) answered = (query[2] & 0x80) === 0 ? headerAnswer(query, response, FORMERR) : 0;
-        else answered = answer(images, query, length, response, UDP);
+        else answered = answer(images, query, length, response, context);
       } catch (error) {
         counters[COUNT.faults]++;
         if (!told) report({ kind: "fault", message: describe(error) });

@@ -33,6 +33,7 @@ export type ZoneErrorCode =
   | "bad-rdata"
   | "misplaced-soa"
   | "several-records"
+  | "ttl-differs"
   | "no-soa"
   | "too-large";
 
@@ -44,12 +45,14 @@ export interface ZoneError {
   /** The owner concerned. */
   readonly owner: Name;
   readonly type: number;
+  /** The record was taken all the same: `ttl-differs`, where the RRset's first TTL counts (RFC 2181 §5.2). */
+  readonly taken?: boolean;
 }
 
 export interface ZoneBuilder {
   /**
    * Takes a record; an equal one taken before, names in rdata compared without case, makes no second (RFC 2181 §5).
-   * Gives the error when it cannot stand in this zone; the builder is then as it was.
+   * Gives the error when it cannot stand in this zone; the builder is then as it was, unless the error says `taken`.
    */
   add(record: ResourceRecord): ZoneError | undefined;
   /** The zone. The builder is not to be used any more. */

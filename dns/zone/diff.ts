@@ -46,6 +46,35 @@ export function diffZones(before: Zone, after: Zone): ZoneDifference {
   };
 }
 
+/** How the RRsets of one owner differ; both sides by type, empty where there is nothing. */
+export interface OwnerChange {
+  readonly owner: Name;
+  readonly before: readonly RRset[];
+  readonly after: readonly RRset[];
+}
+
+/**
+ * Owner by owner what differs, the SOA included, in canonical order. Versions of one zone that share their base are
+ * compared at the cost of what was changed in either. A broken zone counts as one without records.
+ * @throws {RangeError} for zones of two origins
+ */
+export function changedOwners(before: Zone, after: Zone): OwnerChange[] {
+  const { deleted, added, soa } = diffZones(before, after);
+  const owners = new Set([...deleted, ...added].map(({ owner }) => owner));
+  const { before: was, after: is } = soa;
+  if (
+    was === undefined || is === undefined || compareRdata(was.rdatas[0], is.rdatas[0]) !== 0 ||
+    was.ttl !== is.ttl
+  ) {
+    owners.add(before.origin);
+  }
+  return [...owners].sort(compareNames).map((owner) => ({
+    owner,
+    before: before.rrsets(owner),
+    after: after.rrsets(owner),
+  }));
+}
+
 /** Calls `differs` for each RRset of `a` that `b` has not, or has otherwise. */
 function compareInto(
   a: ZoneImage,

@@ -12,7 +12,9 @@ import { createNameScan, scanName } from "../image/scan.ts";
 import { nameFromWire, writeName } from "../name.ts";
 import { soaSerial, withSoaSerial } from "../rr/soa.ts";
 import { RRTYPE } from "../rr/types.ts";
-import type { Name, RRset, ZoneView } from "../types.ts";
+import type { Result } from "../../conduit/mod.ts";
+import type { Name, ResourceRecord, RRset, ZoneView } from "../types.ts";
+import { compileZone, type ZoneError } from "./builder.ts";
 import { nextImageId } from "./memory.ts";
 import { canonicalOrder } from "./order.ts";
 import { soaForms } from "./soa.ts";
@@ -31,6 +33,21 @@ export interface Zone extends ZoneView {
   records(): Iterable<RRset>;
   /** The same zone with another serial; the record data is shared, so the cost is that of the SOA alone. */
   withSerial(serial: number): Zone;
+  /** Names that own RRsets, each once, in no particular order. */
+  owners(): Iterable<Name>;
+  /** Owners of an RRset of that type. A walk over the zone. */
+  ownersOf(type: number): Name[];
+  /**
+   * Another version, in which each of these owners has these RRsets and no others; the rest is shared, and the cost is
+   * that of the change. This version stays as it is.
+   */
+  patched(changes: Iterable<OwnerRRsets>): Result<Zone, ZoneError>;
+}
+
+/** All RRsets that an owner is to have; none takes it out. */
+export interface OwnerRRsets {
+  readonly owner: Name;
+  readonly rrsets: readonly RRset[];
 }
 
 /** The zone that an image was compiled from. */
@@ -55,6 +72,26 @@ export function openZone(image: ZoneImage): Zone {
     },
     *records() {
       for (const node of canonicalOrder(image)) yield* rrsetsOf(image, ownerOf(image, node), node);
+    },
+    *owners() {
+      for (const node of canonicalOrder(image)) {
+        if (image.nodes[node * NODE.size + NODE.rrsetCount] > 0) yield ownerOf(image, node);
+      }
+    },
+    ownersOf(type) {
+      return [...this.owners()].filter((owner) => this.rrset(owner, type) !== undefined);
+    },
+    patched(changes) {
+      const changed = new Map([...changes].map(({ owner, rrsets }) => [owner, rrsets]));
+      const records: ResourceRecord[] = [];
+      const take = (rrset: RRset) => {
+        for (const rdata of rrset.rdatas) {
+          records.push({ owner: rrset.owner, type: rrset.type, class: 1, ttl: rrset.ttl, rdata });
+        }
+      };
+      for (const rrset of this.records()) if (!changed.has(rrset.owner)) take(rrset);
+      for (const rrsets of changed.values()) rrsets.forEach(take);
+      return compileZone(image.origin, records);
     },
     withSerial(serial) {
       const soa = new Uint8Array(image.soa);

@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import { decode, type DecodedPacket, encode } from "dns-packet";
 import {
   answerQuery,
+  createAnswerContext,
   createImageSet,
   type ImageSet,
   nameFrom,
@@ -34,7 +35,7 @@ for (const kind of ["knotd", "nsd", "named"] as const) {
         ok(reply, `${kind} does not answer ${name} ${type}`);
         const out = new Uint8Array(1232);
         const set = kind === "nsd" ? images : imagesFor(zones, name, type);
-        const length = answerQuery(set, query, query.length, out, { transport: "udp" });
+        const length = answerQuery(set, query, query.length, out, createAnswerContext("udp"));
         const theirs = view(reply, kind);
         const ours = view(out.subarray(0, length), kind);
         if (kind === "named" && theirs.rcode === SERVFAIL && isLoop(ours)) return;

@@ -6,6 +6,7 @@ import {
   answerQuery,
   brokenZone,
   compileZone,
+  createAnswerContext,
   createImageSet,
   DROP,
   type ImageSet,
@@ -124,7 +125,7 @@ Deno.test("what is no answerable query", () => {
     const copy = good.slice();
     const changed = change(copy) ?? copy;
     const out = new Uint8Array(1232);
-    const length = answerQuery(images, changed, changed.length, out, { transport: "udp" });
+    const length = answerQuery(images, changed, changed.length, out, createAnswerContext("udp"));
     return length <= 0 ? length : out[3] & 15;
   };
   equal(rcode((q) => void (q[2] |= 0x80)), DROP);
@@ -238,7 +239,7 @@ Deno.test("no packet makes it throw, run over, or write what cannot be parsed", 
   fc.assert(
     fc.property(packets, fc.constantFrom("udp" as const, "tcp" as const), (packet, transport) => {
       const out = new Uint8Array(transport === "udp" ? 1232 : 65_535);
-      const length = answerQuery(images, packet, packet.length, out, { transport });
+      const length = answerQuery(images, packet, packet.length, out, createAnswerContext(transport));
       if (length <= 0) return;
       ok(length >= 12 && length <= out.length);
       deepEqual(out.slice(0, 2), packet.slice(0, 2));
@@ -263,7 +264,7 @@ Deno.test("two zones of one origin do not go together", () => {
 
 function ask(set: ImageSet, packet: Uint8Array, transport: "udp" | "tcp" = "udp"): Uint8Array {
   const out = new Uint8Array(transport === "udp" ? 1232 : 65_535);
-  const length = answerQuery(set, packet, packet.length, out, { transport });
+  const length = answerQuery(set, packet, packet.length, out, createAnswerContext(transport));
   ok(length > 0, `not answered: ${length}`);
   return out.slice(0, length);
 }

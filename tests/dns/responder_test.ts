@@ -1,6 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
 import { answerQuery } from "../../dns/answer/answer.ts";
+import { createAnswerContext } from "../../dns/answer/context.ts";
 import { createImageSet } from "../../dns/image/set.ts";
 import { buildMessage } from "../../dns/message/build.ts";
 import { EDE, OPCODE, RCODE } from "../../dns/message/codes.ts";
@@ -65,7 +66,7 @@ Deno.test("the image's answers are cut to what leaves room for the longest signa
   const key: TsigKey = { ...KEY, name: long, algorithm: "hmac-sha512" };
   const respond = createResponder({
     answer: (query, out, { protocol }) =>
-      answerQuery(images, query, query.length, out, { transport: protocol }),
+      answerQuery(images, query, query.length, out, createAnswerContext(protocol)),
     lookupKey: (name) => name === long ? key : undefined,
     update: () => Promise.resolve({ rcode: RCODE.NOERROR }),
     now,

@@ -11,6 +11,7 @@ import { decode } from "dns-packet";
 import {
   answerQuery,
   buildMessage,
+  createAnswerContext,
   createResponder,
   generateTsigKey,
   nameFrom,
@@ -38,7 +39,7 @@ const key = generateTsigKey(nameFrom("admin._update."), (octets) => new Uint8Arr
 const faults: unknown[] = [];
 const respond = createResponder({
   answer: (query, out, { protocol }) =>
-    answerQuery(images, query, query.length, out, { transport: protocol }),
+    answerQuery(images, query, query.length, out, createAnswerContext(protocol)),
   lookupKey: (name) => name === key.name ? key : undefined,
   update: () => Promise.resolve({ rcode: RCODE.NOERROR }),
   now: () => NOW * 1000,
@@ -79,7 +80,7 @@ console.log(`${count} packets, ${seen.size} ways to treat them, none wrong`);
 function checkAnswer(packet: Uint8Array, transport: "udp" | "tcp"): string {
   const room = transport === "udp" ? 1232 : 65_535;
   const out = new Uint8Array(room);
-  const length = answerQuery(images, packet, packet.length, out, { transport });
+  const length = answerQuery(images, packet, packet.length, out, createAnswerContext(transport));
   if (length === SLOW_PATH) return "slow";
   if (length === 0) {
     ok(packet.length < 12 || (packet[2] & 0x80) !== 0, "a query was dropped");
