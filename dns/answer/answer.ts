@@ -20,7 +20,14 @@ import {
 import { createNameScan, scanName } from "../image/scan.ts";
 import { findZone, type ImageSet } from "../image/set.ts";
 import type { AnswerContext } from "./context.ts";
-import { readExtra } from "./extra.ts";
+import {
+  clearExtra,
+  createQueryExtra,
+  putOpt,
+  readExtra,
+  reserveOpt,
+  responseLimit,
+} from "../edns/options.ts";
 
 /** The UDP payload that we offer and never exceed (RFC 6891 §6.2.5; 1232 fits the smallest IPv6 packet). */
 export const UDP_PAYLOAD = 1232;
@@ -53,10 +60,16 @@ export function answerQuery(
   out[1] = query[1];
   // RD is copied (RFC 1035 §4.1.1); RA, AD and CD stay clear (RFC 4035 §3.1.6).
   flags = 0x80 | query[2] & 0x01;
-  extra.present = false;
+  clearExtra(extra, context);
 
-  // One question (RFC 9619).
-  if (query[4] !== 0 || query[5] !== 1) return headerOnly(FORMERR);
+  if (query[4] !== 0 || query[5] !== 1) {
+    // One question (RFC 9619), or none and a COOKIE option, to be told a server cookie (RFC 7873 §5.4).
+    const sound = query[4] === 0 && query[5] === 0 && readExtra(extra, query, 12, length, context);
+    if (!sound || !extra.present || !extra.cookieMade) return headerOnly(FORMERR);
+    at = 12;
+    const bad = extra.cookieOctets > 8 && !context.cookieValid;
+    return finish(context, 0, bad ? BADCOOKIE : NOERROR);
+  }
   name = firstScan;
   const nameEnd = scanName(name, query, 12, length, images.seed);
   if (nameEnd < 0 || nameEnd + 4 > length) return headerOnly(FORMERR);
@@ -65,33 +78,20 @@ export function answerQuery(
   const type = query[nameEnd] << 8 | query[nameEnd + 1];
   if (type === TYPE_AXFR || type === TYPE_IXFR) return SLOW_PATH;
 
-  end = context.transport === "udp" ? 512 : 0xffff;
   if (
     at !== length || query[6] !== 0 || query[7] !== 0 || query[8] !== 0 || query[9] !== 0 ||
     query[10] !== 0 || query[11] !== 0
   ) {
-    if (!readExtra(extra, query, at, length)) {
-      extra.present = false;
-      rcode = FORMERR;
-      return finish();
-    }
+    if (!readExtra(extra, query, at, length, context)) return finish(context, 1, FORMERR);
     if (extra.tsig) return SLOW_PATH;
-    if (extra.present && context.transport === "udp") {
-      // Values below 512 count as 512 (RFC 6891 §6.2.5).
-      end = extra.udpSize < 512 ? 512 : extra.udpSize < UDP_PAYLOAD ? extra.udpSize : UDP_PAYLOAD;
-    }
   }
+  end = responseLimit(extra, context);
   if (end > out.length) end = out.length;
-  if (extra.present) {
-    end -= OPT_OCTETS;
-    if (extra.version !== 0) {
-      rcode = BADVERS;
-      return finish();
-    }
-  }
+  end -= reserveOpt(extra, context);
+  if (extra.present && extra.version !== 0) return finish(context, 1, BADVERS);
   if (query[nameEnd + 2] !== 0 || query[nameEnd + 3] !== 1) rcode = REFUSED;
   else resolve(images, type);
-  return finish();
+  return finish(context, 1, rcode);
 }
 
 /** A response of which only the header can be trusted: an answer for bugs and for messages that are cut off. */
@@ -469,28 +469,16 @@ function headerOnly(code: number): number {
 }
 
 /** Completes the header and adds OPT (RFC 6891 §6.1) when the query had it. */
-function finish(): number {
+function finish(context: AnswerContext, questions: number, code: number): number {
   const out = message;
-  if (extra.present) {
-    out[at] = 0;
-    out[at + 1] = 0;
-    out[at + 2] = TYPE_OPT;
-    out[at + 3] = UDP_PAYLOAD >>> 8;
-    out[at + 4] = UDP_PAYLOAD & 0xff;
-    out[at + 5] = rcode >>> 4;
-    out[at + 6] = 0;
-    // DO is copied (RFC 3225 §3).
-    out[at + 7] = extra.dnssecOk ? 0x80 : 0;
-    out[at + 8] = 0;
-    out[at + 9] = 0;
-    out[at + 10] = 0;
-    at += OPT_OCTETS;
-    additionals++;
-  }
+  facts.rcode = code;
+  const end = putOpt(out, at, extra, context, facts);
+  if (end !== at) additionals++;
+  at = end;
   out[2] = flags | (authoritative ? 0x04 : 0) | (truncated ? 0x02 : 0);
-  out[3] = rcode & 0x0f;
+  out[3] = code & 0x0f;
   out[4] = 0;
-  out[5] = 1;
+  out[5] = questions;
   out[6] = answers >>> 8;
   out[7] = answers;
   out[8] = authorities >>> 8;
@@ -524,6 +512,7 @@ const NXDOMAIN = 3;
 const REFUSED = 5;
 const YXDOMAIN = 6;
 const BADVERS = 16;
+const BADCOOKIE = 23;
 
 const TYPE_A = 1;
 const TYPE_NS = 2;
@@ -535,7 +524,6 @@ const TYPE_MX = 15;
 const TYPE_AAAA = 28;
 const TYPE_SRV = 33;
 const TYPE_DNAME = 39;
-const TYPE_OPT = 41;
 const TYPE_DS = 43;
 const TYPE_SVCB = 64;
 const TYPE_HTTPS = 65;
@@ -551,7 +539,6 @@ for (const type of [TYPE_NS, TYPE_MX, TYPE_SRV, TYPE_SVCB, TYPE_HTTPS]) HAS_ADDI
 const MAX_HOPS = 16;
 /** The farthest octet that a compression pointer reaches (RFC 1035 §4.1.4). */
 const MAX_POINTER = 0x3fff;
-const OPT_OCTETS = 11;
 /** `"RFC8482" ""` (RFC 8482 §4.2). */
 const RFC8482 = Uint8Array.of(7, 0x52, 0x46, 0x43, 0x38, 0x34, 0x38, 0x32, 0);
 
@@ -590,4 +577,5 @@ let targetLength = 0;
 const addedNodes = new Int32Array(64);
 let added = 0;
 
-const extra = { present: false, tsig: false, udpSize: 0, version: 0, dnssecOk: false };
+const extra = createQueryExtra();
+const facts = { rcode: 0, serial: -1, expire: -1, zoneLabels: -1, ede: -1 };
