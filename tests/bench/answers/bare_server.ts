@@ -1,4 +1,4 @@
-/** The smallest server for benchmarks and comparisons: `answers_server.ts HOST:PORT WORKERS ORIGIN=FILE...`. */
+/** The smallest server round the answer path, for profiles; UDP only: `bare_server.ts HOST:PORT WORKERS ORIGIN=FILE...`. */
 import {
   createImageBoard,
   createZoneBuilder,
@@ -6,7 +6,7 @@ import {
   parseZoneFile,
   startUdpServer,
   type Zone,
-} from "../../dns/mod.ts";
+} from "../../../dns/mod.ts";
 
 const [place, workers, ...files] = Deno.args;
 const zones: Zone[] = [];

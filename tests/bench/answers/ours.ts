@@ -1,0 +1,72 @@
+/** Our server as users run it (`serve` with its task's permissions), or the answer path alone in the smallest program. */
+import { run } from "../../tools/real.ts";
+import { freePort } from "../../tools/ports.ts";
+import { type BenchServer, type ServedZone, startServer } from "./peers.ts";
+
+export interface OursOptions {
+  /** The project's folder that the server is taken from. */
+  readonly root: string;
+  /** A small program round the answer path instead of `serve`, for profiles. */
+  readonly bare: boolean;
+  /** A configuration file for `serve`. */
+  readonly config?: string | undefined;
+}
+
+export async function startOurs(dir: string, zone: ServedZone, options: OursOptions): Promise<BenchServer> {
+  if (options.bare) return await startBare(zone, options.root);
+  await seed(dir, zone, options);
+  return await startSeeded(dir, zone, options);
+}
+
+/** Makes the data folder: a first start puts the zone into the repository. */
+export async function seed(dir: string, zone: ServedZone, options: OursOptions): Promise<void> {
+  await Deno.remove(`${dir}/data`, { recursive: true }).catch(() => {});
+  await Deno.mkdir(`${dir}/zones`, { recursive: true });
+  const name = zone.origin === "." ? "root." : zone.origin;
+  for await (const { name: old } of Deno.readDir(`${dir}/zones`)) await Deno.remove(`${dir}/zones/${old}`);
+  await Deno.copyFile(zone.file, `${dir}/zones/${name}zone`);
+  await (await startSeeded(dir, zone, options)).stop();
+}
+
+/** `serve` on a data folder that `seed` made. */
+export async function startSeeded(dir: string, zone: ServedZone, options: OursOptions): Promise<BenchServer> {
+  const port = freePort();
+  const task = await taskOf(options.root, "serve");
+  const off = ["--workers", "1", "--ssh", "off", "--web", "off", "--acme", "off"];
+  const config = options.config === undefined ? [] : ["--config", options.config];
+  const places = ["--data", `${dir}/data`, "--zones", `${dir}/zones`, "--dns", `127.0.0.1:${port}`];
+  const command = [Deno.execPath(), ...task, ...off, ...config, ...places];
+  return await startServer("ours", command, port, zone.origin, { cwd: options.root, env: { INIT_CWD: dir } });
+}
+
+/** Makes a key that may change everything; the path of its file. */
+export async function addKey(dir: string, origin: string, options: OursOptions): Promise<string> {
+  const task = await taskOf(options.root, "key");
+  const args = [...task, "add", `bench._update.${origin}`, "--data", `${dir}/data`];
+  return (await run("taskset", ["-c", "0", Deno.execPath(), ...args], {
+    cwd: options.root,
+    env: { INIT_CWD: dir },
+  }))
+    .stdout.trim();
+}
+
+async function startBare({ origin, file }: ServedZone, root: string): Promise<BenchServer> {
+  const port = freePort();
+  const script = `${root}/tests/bench/answers/bare_server.ts`;
+  const command = [
+    Deno.execPath(),
+    "run",
+    "--no-prompt",
+    "--allow-read",
+    "--allow-net",
+    "--allow-ffi",
+    script,
+  ];
+  return await startServer("ours", [...command, `127.0.0.1:${port}`, "1", `${origin}=${file}`], port, origin);
+}
+
+/** What a task of that project gives to `deno`: the permissions and the command. */
+async function taskOf(root: string, name: string): Promise<string[]> {
+  const command: string = JSON.parse(await Deno.readTextFile(`${root}/deno.json`)).tasks[name].command;
+  return command.split(" ").slice(1);
+}
