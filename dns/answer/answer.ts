@@ -178,6 +178,7 @@ function answerClass(images: ImageSet, type: number, questionClass: number, cont
 /** Follows the question through our zones until something ends it (RFC 1034 §4.3.2). */
 function resolve(images: ImageSet, type: number, context: AnswerContext): void {
   flood = draft.name.hashes[0];
+  dnames = 0;
   for (; draft.hop < MAX_LINKS; draft.hop++) {
     if (seenBefore()) break;
     // Step 2: the zone that is the nearest ancestor of the name.
@@ -370,14 +371,8 @@ function redirect(zone: ZoneImage, type: number): boolean {
   const { name, message } = draft;
   const kept = name.starts[coverLabel];
   if (draft.hop === 0) flood = name.hashes[coverLabel];
-  const start = draft.at;
-  const put = putRRset(zone, cover, findEntry(zone, cover, TYPE_DNAME), locate(kept), draft.dnssec);
-  draft.answers += put;
-  if (put === 0) {
-    draft.truncated = true;
-    return false;
-  }
-  const targetAt = behindName(start) + RECORD_HEAD - 2;
+  const targetAt = putDname(zone, locate(kept));
+  if (targetAt === 0) return false;
   const targetOctets = message[targetAt - 2] << 8 | message[targetAt - 1];
   if (kept + targetOctets > 255) {
     // The new name would be too long (RFC 6672 §2.2).
@@ -398,6 +393,24 @@ function redirect(zone: ZoneImage, type: number): boolean {
   goOn(cname);
   // The CNAME may be what was asked for.
   return type !== TYPE_CNAME && type !== TYPE_ANY;
+}
+
+/** Puts the DNAME that covers the name; where its target stands in the message, 0 when it does not fit. */
+function putDname(zone: ZoneImage, ownerAt: number): number {
+  // A chain may pass it again, and no record is twice in an RRset (RFC 2181 §5).
+  for (let i = 0; i < dnames; i++) {
+    if (dnameCells[i] === cover && dnameZones[i] === zone.id) return dnameTargets[i];
+  }
+  const start = draft.at;
+  const put = putRRset(zone, cover, findEntry(zone, cover, TYPE_DNAME), ownerAt, draft.dnssec);
+  draft.answers += put;
+  if (put === 0) {
+    draft.truncated = true;
+    return 0;
+  }
+  dnameZones[dnames] = zone.id;
+  dnameCells[dnames] = cover;
+  return dnameTargets[dnames++] = behindName(start) + RECORD_HEAD - 2;
 }
 
 /** The SOA that makes a denial cacheable, with the TTL that the denial is to have (RFC 2308 §3, §5). */
@@ -522,5 +535,12 @@ let coverLabel = 0;
 let flood = 0;
 const chain = new Int32Array(MAX_LINKS);
 const labels = new Uint8Array(256);
+
+// The DNAMEs in the answer section, and where the targets of theirs stand.
+const dnameZones = new Int32Array(MAX_LINKS);
+const dnameCells = new Int32Array(MAX_LINKS);
+const dnameTargets = new Int32Array(MAX_LINKS);
+let dnames = 0;
+
 const extra = createQueryExtra();
 const facts: OptFacts = { rcode: 0, serial: -1, expire: -1, zoneLabels: -1, ede: -1 };
