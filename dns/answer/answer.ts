@@ -54,6 +54,9 @@ import {
 } from "./draft.ts";
 import { findWildcard } from "./wildcard.ts";
 
+/** The most that a server needs room for over UDP (`AnswerSettings.udpPayload` may say less). */
+export const UDP_PAYLOAD = 1232;
+
 /** What `answerQuery` gives for messages that want the full machinery. */
 export const SLOW_PATH = -1;
 /** What `answerQuery` gives for what must not be answered. */
