@@ -98,8 +98,14 @@ function addHost(zone: ZoneImage, cell: number, ownerAt: number, service: number
 }
 
 function addAddresses(zone: ZoneImage, cell: number, ownerAt: number): boolean {
-  return add(zone, cell, findEntry(zone, cell, TYPE_A), ownerAt) &&
-    add(zone, cell, findEntry(zone, cell, TYPE_AAAA), ownerAt);
+  const { words } = zone;
+  const end = cell + zone.headWords + (words[cell + CELL.head] >>> 8 & 0xff) * ENTRY.size;
+  for (let entry = cell + zone.headWords; entry < end; entry += ENTRY.size) {
+    const type = words[entry + ENTRY.typeAndCount] >>> 16;
+    if (type > TYPE_AAAA) break;
+    if ((type === TYPE_A || type === TYPE_AAAA) && !add(zone, cell, entry, ownerAt)) return false;
+  }
+  return true;
 }
 
 function add(zone: ZoneImage, cell: number, entry: number, ownerAt: number): boolean {
