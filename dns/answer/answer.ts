@@ -18,6 +18,8 @@ import {
 import {
   CELL,
   currentCell,
+  ENTRY,
+  EXTRA,
   findCell,
   findEntry,
   FLAG,
@@ -358,13 +360,13 @@ function refer(images: ImageSet, zone: ZoneImage, context: AnswerContext): void 
     return;
   }
   if (draft.dnssec) {
-    // RFC 4035 §3.1.4: DS, or proof that there is none.
+    // RFC 4035 §3.1.4: DS, or proof that there is none. In a zone without signatures a DS means nothing to anybody.
     const ds = findEntry(zone, cover, TYPE_DS);
-    if (ds !== 0) {
+    if (ds !== 0 && (zone.words[ds + ENTRY.octetsAndExtras] & EXTRA.signatures) !== 0) {
       const signed = putRRset(zone, cover, ds, ownerAt, true);
       draft.authorities += signed;
       if (signed === 0) draft.truncated = true;
-    } else if (provable(zone)) proveNodata(zone, cover, coverLabel);
+    } else if (ds === 0 && provable(zone)) proveNodata(zone, cover, coverLabel);
   }
   addGlue(zone, cover, coverLabel, entry, start);
 }
