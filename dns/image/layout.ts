@@ -43,6 +43,8 @@ export interface ZoneImage {
   readonly bytes: Uint8Array;
   /** The same memory. */
   readonly words: Int32Array;
+  /** The same memory, for copies of several octets at once, which are not aligned. */
+  readonly view: DataView;
   /** Index of the cells that the base was compiled into: `slotOf(hash, cell)`, 0 for free; a power of two long. */
   readonly slots: Int32Array;
   /** Index of the cells laid over the base, same form; empty when there are none. */
@@ -58,6 +60,9 @@ export interface ZoneImage {
   /** How names are denied to who asks with DO: the chain that the zone file has, if any. */
   readonly denial: Denial | undefined;
 }
+
+/** The heap of an image, and of one that is being made. */
+export type Cells = Pick<ZoneImage, "bytes" | "words" | "headWords">;
 
 /** Words of a cell. */
 export const CELL = { parent: 0, head: 1, size: 2 } as const;
@@ -123,7 +128,8 @@ export function findCell(zone: ZoneImage, scan: NameScan, label: number): number
   return (zone.words[over + CELL.head] & FLAG.gone) !== 0 ? 0 : over;
 }
 
-function probe(zone: ZoneImage, slots: Int32Array, scan: NameScan, label: number): number {
+/** As `findCell`, in one index alone. */
+export function probe(zone: Cells, slots: Int32Array, scan: NameScan, label: number): number {
   const words = zone.words;
   const hash = scan.hashes[label];
   const octets = scan.length - scan.starts[label];
@@ -139,7 +145,7 @@ function probe(zone: ZoneImage, slots: Int32Array, scan: NameScan, label: number
 }
 
 /** Whether a cell is that of a suffix as long as its own name: label by label up to the apex, which is known to fit. */
-function isName(zone: ZoneImage, cell: number, scan: NameScan, label: number): boolean {
+function isName(zone: Cells, cell: number, scan: NameScan, label: number): boolean {
   const { words, bytes } = zone;
   const { lower, starts } = scan;
   for (let at = cell, i = label;; i++) {
@@ -156,13 +162,13 @@ function isName(zone: ZoneImage, cell: number, scan: NameScan, label: number): b
 }
 
 /** Where a cell's label stands in `bytes`. */
-export function labelAt(zone: Pick<ZoneImage, "words" | "headWords">, cell: number): number {
+export function labelAt(zone: Cells, cell: number): number {
   const rrsets = zone.words[cell + CELL.head] >>> 8 & 0xff;
   return cell + zone.headWords + rrsets * ENTRY.size << 2;
 }
 
 /** The entry of the RRset of that type in a cell, as an index into `words`; 0 when there is none. */
-export function findEntry(zone: ZoneImage, cell: number, type: number): number {
+export function findEntry(zone: Cells, cell: number, type: number): number {
   const words = zone.words;
   const first = cell + zone.headWords;
   const end = first + (words[cell + CELL.head] >>> 8 & 0xff) * ENTRY.size;

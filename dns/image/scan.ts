@@ -3,7 +3,7 @@
  *
  * Hot path: every query passes here once, and once more for each name that it leads to. One pass forward checks and
  * folds case, one pass backward hashes, so that the hashes of the name and of all its ancestors (the zone, the
- * closest encloser) fall out together. `tests/bench/answers_bench.ts` shows it.
+ * closest encloser) fall out together. `tests/bench/answers` shows it.
  */
 
 /** A name taken apart; reused from query to query. */
@@ -62,21 +62,45 @@ export function scanName(scan: NameScan, bytes: Uint8Array, at: number, end: num
   return from;
 }
 
+/**
+ * Makes `into` the name `*.` and the suffix of `of` that starts with `label` (RFC 4592 §2.1.1): what has to be looked for
+ * when that suffix is the closest encloser. The suffix has at most 253 octets.
+ */
+export function scanWildcard(into: NameScan, of: NameScan, label: number): void {
+  const from = of.starts[label];
+  const shift = 2 - from;
+  into.lower[0] = 1;
+  into.lower[1] = ASTERISK;
+  for (let at = from; at < of.length; at++) into.lower[at + shift] = of.lower[at];
+  into.starts[0] = 0;
+  for (let i = label; i <= of.labels; i++) {
+    into.starts[i - label + 1] = of.starts[i] + shift;
+    into.hashes[i - label + 1] = of.hashes[i];
+  }
+  into.length = of.length + shift;
+  into.labels = of.labels - label + 1;
+  into.hashes[0] = hashLabel(of.hashes[label], into.lower, 0);
+}
+
+/** The hash of a name from that of its parent and the label (length octet, octets) at `at`. */
+export function hashLabel(parent: number, bytes: Uint8Array, at: number): number {
+  let hash = parent;
+  for (let i = at + bytes[at]; i >= at; i--) hash = Math.imul(hash ^ bytes[i], 0x01000193);
+  return hash ^ hash >>> 15;
+}
+
 function hashSuffixes(scan: NameScan, seed: number): void {
-  const lower = scan.lower;
-  const starts = scan.starts;
-  const hashes = scan.hashes;
+  const { lower, starts, hashes } = scan;
   let hash = seed;
   let label = scan.labels;
   hashes[label] = hash;
-  let at = scan.length - 2;
   while (label > 0) {
-    const start = starts[--label];
-    for (; at >= start; at--) hash = Math.imul(hash ^ lower[at], 0x01000193);
-    hash ^= hash >>> 15;
+    hash = hashLabel(hash, lower, starts[--label]);
     hashes[label] = hash;
   }
 }
+
+const ASTERISK = 0x2a;
 
 /** Where the search of an open-addressing table starts. */
 export function spread(hash: number): number {

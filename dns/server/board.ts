@@ -112,33 +112,27 @@ interface News {
  * typed array that it receives, which for a zone of 200,000 records stops a worker for seconds; it passes memory as such.
  */
 interface PackedImage extends Omit<ZoneImage, keyof SharedArrays> {
-  readonly memory: { readonly [array in keyof SharedArrays]: ArrayBufferLike };
+  readonly memory: { readonly [array in "heap" | "slots" | "patches"]: ArrayBufferLike };
 }
 
 /** Each array is the whole of its memory (`dns/zone/memory.ts`). */
-type SharedArrays = Pick<ZoneImage, "names" | "nodes" | "slots" | "rrsets" | "records">;
+type SharedArrays = Pick<ZoneImage, "bytes" | "words" | "view" | "slots" | "patches">;
 
-function packed({ names, nodes, slots, rrsets, records, ...rest }: ZoneImage): PackedImage {
+function packed({ bytes, words: _words, view: _view, slots, patches, ...rest }: ZoneImage): PackedImage {
   return {
     ...rest,
-    memory: {
-      names: names.buffer,
-      nodes: nodes.buffer,
-      slots: slots.buffer,
-      rrsets: rrsets.buffer,
-      records: records.buffer,
-    },
+    memory: { heap: bytes.buffer, slots: slots.buffer, patches: patches.buffer },
   };
 }
 
 function unpacked({ memory, ...rest }: PackedImage): ZoneImage {
   return {
     ...rest,
-    names: new Uint8Array(memory.names),
-    nodes: new Int32Array(memory.nodes),
+    bytes: new Uint8Array(memory.heap),
+    words: new Int32Array(memory.heap),
+    view: new DataView(memory.heap),
     slots: new Int32Array(memory.slots),
-    rrsets: new Int32Array(memory.rrsets),
-    records: new Uint8Array(memory.records),
+    patches: new Int32Array(memory.patches),
   };
 }
 

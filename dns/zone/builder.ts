@@ -1,30 +1,49 @@
 /**
- * Compiles records into a zone. Records may come in any order and are taken one by one, so that a zone-file parser can
- * pour into it without a list of a million objects in between.
+ * Compiles records into a zone, in one pass: records of one owner, which stand together in a zone file that people or
+ * programs write, become a cell as soon as another owner comes, in the memory that the zone then has. An owner that comes
+ * again has its cell read back and written anew.
  *
- * Hot path: `add` and `finish` decide how long a start with a large zone takes; everything grows in typed arrays and
- * nothing but what is passed in is an object (`tests/bench/answers_bench.ts` prints the time).
+ * Hot path: `addWire` and `finish` decide how long a start with a large zone takes. There is no object and no table entry
+ * a record (`tests/bench/answers` prints time and memory).
  */
 import type { Result } from "../../conduit/mod.ts";
-import {
-  findNode,
-  FLAG,
-  NODE,
-  RECORD_HEAD,
-  RRSET,
-  type Searchable,
-  type ZoneImage,
-} from "../image/layout.ts";
-import { createNameScan, scanName, spread } from "../image/scan.ts";
-import { uint32 } from "../message/header.ts";
-import { isAtOrBelow, nameFromWire, nameToWire, writeName } from "../name.ts";
+import { CELL, CELL3, findEntry, FLAG, probe, slotOf, type ZoneImage } from "../image/layout.ts";
+import { createNameScan, type NameScan, scanName } from "../image/scan.ts";
+import { nameFromWire, nameToWire, writeName } from "../name.ts";
 import { canonicalRdata, compareRdata, rdataIsValid } from "../rr/rdata.ts";
 import { RRTYPE, typeName } from "../rr/types.ts";
 import type { Name, ResourceRecord } from "../types.ts";
+import {
+  cellWords,
+  createHeap,
+  createSlots,
+  type Heap,
+  keepState,
+  makeRoom,
+  MAX_HEAP_OCTETS,
+  MAX_LOAD,
+  place,
+  release,
+  replaceSlot,
+  resizeHeap,
+  slackFor,
+} from "./heap.ts";
+import { copyCells, fixParents, indexOf, resolveTargets } from "./links.ts";
+import { emptyImage, nextImageId, NONE, shared, sharedNumbers } from "./memory.ts";
+import { findChain, marksOf, setProofs } from "./chain.ts";
+import { soaNumbers } from "./soa.ts";
+import {
+  clearStage,
+  createStage,
+  findSet,
+  loadCell,
+  packCell,
+  packed,
+  setKey,
+  stageLimit,
+  stageRecord,
+} from "./stage.ts";
 import { openZone, type Zone } from "./zone.ts";
-import { compressAgainst } from "./compress.ts";
-import { soaForms } from "./soa.ts";
-import { emptyImage, nextImageId, numbersOf, octetsOf } from "./memory.ts";
 
 export type ZoneErrorCode =
   | "out-of-zone"
@@ -55,201 +74,299 @@ export interface ZoneBuilder {
    * Gives the error when it cannot stand in this zone; the builder is then as it was, unless the error says `taken`.
    */
   add(record: ResourceRecord): ZoneError | undefined;
+  /** As `add`, from octets and without making anything; what is passed is read during the call only. */
+  addWire(record: WireRecord): ZoneError | undefined;
   /** The zone. The builder is not to be used any more. */
   finish(): Result<Zone, ZoneError>;
 }
 
+/** A record of class IN in wire form; the object and its buffers may be used again for the next one. */
+export interface WireRecord {
+  /** A buffer that begins with the owner name, uncompressed, in any case. */
+  readonly owner: Uint8Array;
+  /** The owner is that of the call before, which gave no error other than `ttl-differs`. */
+  readonly ownerIsSame: boolean;
+  readonly type: number;
+  readonly ttl: number;
+  /** A buffer with the rdata, and where it stands there. */
+  readonly rdata: Uint8Array;
+  readonly rdataStart: number;
+  readonly rdataOctets: number;
+}
+
+/** How large a zone will be, about: too small a guess costs time, one too large nothing but addresses. */
+export interface ZoneSize {
+  /** Octets of its zone file. */
+  readonly octets?: number;
+  readonly records?: number;
+}
+
 /** All at once; the first error ends it. TTLs that differ within an RRset: the first counts (RFC 2181 §5.2). */
-export function compileZone(origin: Name, records: Iterable<ResourceRecord>): Result<Zone, ZoneError> {
-  const builder = createZoneBuilder(origin);
+export function compileZone(
+  origin: Name,
+  records: Iterable<ResourceRecord>,
+  size?: ZoneSize,
+): Result<Zone, ZoneError> {
+  const builder = createZoneBuilder(origin, size);
   for (const record of records) {
     const error = builder.add(record);
-    if (error !== undefined) return { ok: false, error };
+    if (error !== undefined && error.taken !== true) return { ok: false, error };
   }
   return builder.finish();
 }
 
-export function createZoneBuilder(origin: Name): ZoneBuilder {
-  const originWire = nameToWire(origin);
-  const scan = createNameScan();
+export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilder {
+  const originWire = shared(nameToWire(origin));
   const wire = new Uint8Array(256);
-  let names = new Uint8Array(1 << 12);
-  let namesEnd = 0;
-  let nodes = new Int32Array(NODE.size << 7);
-  let nodeCount = 0;
-  let slots = new Int32Array(1 << 8);
-  /** `REC.size` numbers a record taken, chained by node. */
-  let taken = new Int32Array(REC.size << 7);
-  let takenCount = 0;
-  let rdatas = new Uint8Array(1 << 13);
-  let rdatasEnd = 0;
+  const records = size.records ?? (size.octets ?? 0) / OCTETS_A_RECORD;
+  const heap = createHeap(
+    Math.max(1 << 10, Math.min(records * 128 + (size.octets ?? 0), MAX_HEAP_OCTETS / 2)),
+    CELL.size,
+  );
+  /** In memory of its own, which can be given back at once. */
+  let slots = createSlots(Math.min(records, 1 << 25));
+  let cellCount = 0;
+  let recordCount = 0;
+  let deadWords = 0;
+  let hasOrphans = false;
+  let withTargets = false;
+  const stage = createStage();
+  /** Where a new owner is read into before the one in the stage is done with. */
+  let coming: NameScan = createNameScan();
   let lastOwner: Name | undefined;
-  let lastNode = -1;
+  /** The cell of the stage's owner; 0 when it has none yet. */
+  let cell = 0;
+  let cellRecords = 0;
+  let changed = false;
 
-  const searchable = { names, nodes, slots };
-  scanName(scan, originWire, 0, originWire.length, SEED);
-  const originLabels = scan.labels;
-  insertNode(0, -1);
+  scanName(coming, originWire, 0, originWire.length, SEED);
+  const originLabels = coming.labels;
+  const apexHash = coming.hashes[0];
+  swapOwner();
+  packCell(stage, heap, 0, 0);
+  link(packed.cell, 0);
+  cell = packed.cell;
 
-  return { add, finish };
+  return { add, addWire, finish };
 
   function add(record: ResourceRecord): ZoneError | undefined {
-    const { owner, type, rdata } = record;
-    if (owner !== lastOwner && !isAtOrBelow(owner, origin)) {
-      return refusal("out-of-zone", record, `${owner} does not lie in the zone ${origin}`);
-    }
     if (record.class !== 1) {
-      return refusal("not-class-in", record, `${owner} has a record of a class other than IN`);
+      return {
+        code: "not-class-in",
+        message: `${record.owner} has a record of a class other than IN`,
+        owner: record.owner,
+        type: record.type,
+      };
     }
-    if (!(record.ttl >= 0 && record.ttl <= 0x7fff_ffff)) {
-      return refusal("bad-ttl", record, `${owner} has a TTL outside 0 to 2147483647`);
-    }
-    if (rdata.length > 0xffff || (CHECKED.has(type) && !rdataIsValid(type, rdata))) {
-      return refusal("bad-rdata", record, `${owner} has malformed ${typeName(type)} data`);
-    }
-    if (type === RRTYPE.SOA && owner !== origin) {
-      return refusal("misplaced-soa", record, `${owner} has a SOA record below the apex ${origin}`);
-    }
-    if (rdatasEnd + rdata.length > MAX_HEAP || namesEnd > MAX_HEAP || takenCount >= MAX_RECORDS) {
-      return refusal("too-large", record, `the zone ${origin} is larger than an image can hold`);
-    }
-    const node = owner === lastOwner ? lastNode : nodeOf(owner);
-    lastOwner = owner;
-    lastNode = node;
-
-    while (rdatasEnd + rdata.length > rdatas.length) {
-      rdatas = doubled(rdatas, new Uint8Array(rdatas.length * 2));
-    }
-    if ((takenCount + 1) * REC.size > taken.length) taken = doubled(taken, new Int32Array(taken.length * 2));
-    const at = takenCount * REC.size;
-    taken[at + REC.type] = type;
-    taken[at + REC.ttl] = record.ttl;
-    taken[at + REC.offset] = rdatasEnd;
-    taken[at + REC.length] = rdata.length;
-    taken[at + REC.next] = nodes[node * NODE.size + NODE.firstRRset];
-    nodes[node * NODE.size + NODE.firstRRset] = takenCount++;
-    if (rdata.length < 64) {
-      for (let i = 0; i < rdata.length; i++) rdatas[rdatasEnd + i] = rdata[i];
-    } else {
-      rdatas.set(rdata, rdatasEnd);
-    }
-    rdatasEnd += rdata.length;
-    return undefined;
+    const { owner, rdata } = record;
+    const same = owner === lastOwner;
+    if (!same) writeName(owner, wire, 0);
+    const error = take(wire, same, record.type, record.ttl, rdata, 0, rdata.length);
+    lastOwner = error === undefined || error.taken === true || same ? owner : undefined;
+    return error;
   }
 
-  /** The node of an owner name, made with all its ancestors (empty non-terminals) where it is new. */
-  function nodeOf(owner: Name): number {
-    scanName(scan, wire, 0, writeName(owner, wire, 0), SEED);
-    const known = findNode(draft(), scan, 0);
-    if (known >= 0) return known;
+  function addWire(record: WireRecord): ZoneError | undefined {
+    lastOwner = undefined;
+    const { owner, ownerIsSame, type, ttl, rdata, rdataStart, rdataOctets } = record;
+    return take(owner, ownerIsSame, type, ttl, rdata, rdataStart, rdataOctets);
+  }
+
+  function take(
+    owner: Uint8Array,
+    same: boolean,
+    type: number,
+    ttl: number,
+    rdata: Uint8Array,
+    start: number,
+    octets: number,
+  ): ZoneError | undefined {
+    if (!same) {
+      if (scanName(coming, owner, 0, Math.min(owner.length, 256), SEED) < 0) {
+        return refusal(
+          "out-of-zone",
+          originWire,
+          type,
+          () => `a record of ${origin} has an owner that is no name`,
+        );
+      }
+      if (!isInZone(coming)) {
+        return refusal("out-of-zone", owner, type, (name) => `${name} does not lie in the zone ${origin}`);
+      }
+    }
+    const scan = same ? stage.scan : coming;
+    if (!(ttl >= 0 && ttl <= 0x7fff_ffff)) {
+      return refusal("bad-ttl", scan.lower, type, (name) => `${name} has a TTL outside 0 to 2147483647`);
+    }
+    if (octets > 0xffff || (isChecked(type) && !rdataIsValid(type, rdata.subarray(start, start + octets)))) {
+      return refusal("bad-rdata", scan.lower, type, (name) => `${name} has malformed ${typeName(type)} data`);
+    }
+    if (type === RRTYPE.SOA && scan.length !== originWire.length) {
+      return refusal(
+        "misplaced-soa",
+        scan.lower,
+        type,
+        (name) => `${name} has a SOA record below the apex ${origin}`,
+      );
+    }
+    if (!same) {
+      const flushed = flush();
+      if (!flushed) return zoneTooLarge(type);
+      swapOwner();
+      cell = probe(heap, slots, stage.scan, 0);
+      if (cell !== 0) {
+        loadCell(stage, heap, cell);
+        cellRecords = stage.records;
+      }
+    }
+    const key = setKey(type, rdata, start);
+    const set = findSet(stage, key);
+    if (set >= 0 && SINGLETONS.has(type)) {
+      const at = stage.at[stage.first[set]];
+      const known = canonicalRdata(type, stage.bytes.subarray(at, at + stage.size[stage.first[set]]));
+      if (compareRdata(known, canonicalRdata(type, rdata.subarray(start, start + octets))) === 0) {
+        return undefined;
+      }
+      return refusal(
+        "several-records",
+        scanNow(),
+        type,
+        (name) => `${name} has another ${typeName(type)} record already`,
+      );
+    }
+    const limit = set < 0 || stage.counts[set] > 1000 || type === RRTYPE.RRSIG || octets > 256
+      ? stageLimit(stage, set, type, octets)
+      : undefined;
+    if (limit !== undefined) {
+      return refusal("too-large", scanNow(), type, (name) => `${name} has ${limit}, which no image can hold`);
+    }
+    const known = set < 0 ? ttl : stage.ttls[set];
+    stageRecord(stage, set, key, known, rdata, start, octets);
+    changed = true;
+    if (known === ttl || type === RRTYPE.RRSIG) return undefined;
+    return {
+      ...refusal("ttl-differs", scanNow(), type, (name) => `${name} has ${typeName(type)} of TTL ${known}`),
+      taken: true,
+    };
+  }
+
+  function scanNow(): Uint8Array {
+    return stage.scan.lower;
+  }
+
+  /** The name that came becomes the stage's. */
+  function swapOwner(): void {
+    const scan = stage.scan;
+    stage.scan = coming;
+    coming = scan;
+    clearStage(stage);
+    changed = false;
+    cell = 0;
+    cellRecords = 0;
+  }
+
+  function isInZone(scan: NameScan): boolean {
+    const label = scan.labels - originLabels;
+    if (label < 0) return false;
+    const shift = scan.starts[label];
+    if (scan.length - shift !== originWire.length) return false;
+    for (let i = 0; i < originWire.length; i++) if (scan.lower[shift + i] !== originWire[i]) return false;
+    return true;
+  }
+
+  /** Writes the stage's cell; false when the heap is full. */
+  function flush(): boolean {
+    if (!changed) return true;
+    changed = false;
+    const { scan } = stage;
+    if (cell === 0) {
+      const parent = parentOf(scan);
+      if (parent === 0 || !packCell(stage, heap, parent, 0)) return false;
+      link(packed.cell, scan.hashes[0]);
+      addChild(parent, scan, 0);
+    } else {
+      const head = heap.words[cell + CELL.head];
+      const parent = heap.words[cell + CELL.parent];
+      const octets = cellWords(heap, cell);
+      const kept = head & (FLAG.wildcard | 0xff);
+      if (cell + octets === heap.end && (head & 0xff) === 0) {
+        heap.end = cell;
+        if (!packCell(stage, heap, parent, kept)) return false;
+      } else {
+        if (!packCell(stage, heap, parent, kept)) return false;
+        heap.words[cell + CELL.head] |= FLAG.gone;
+        deadWords += octets;
+        if ((head & 0xff) !== 0) hasOrphans = true;
+        const hash = scan.hashes[0];
+        replaceSlot(slots, slotOf(hash, cell), slotOf(hash, packed.cell), hash);
+      }
+      recordCount -= cellRecords;
+    }
+    recordCount += packed.records;
+    withTargets ||= packed.targets;
+    return true;
+  }
+
+  /** The cell of a name's parent, made with all its ancestors (empty non-terminals) where it is new; 0: no room. */
+  function parentOf(scan: NameScan): number {
+    let label = 1;
     let parent = 0;
-    for (let label = scan.labels - originLabels - 1; label >= 0; label--) {
-      const node = label === 0 ? -1 : findNode(draft(), scan, label);
-      parent = node >= 0 ? node : insertNode(label, parent);
+    const top = scan.labels - originLabels;
+    while (label <= top && (parent = probe(heap, slots, scan, label)) === 0) label++;
+    while (parent !== 0 && label > 1) {
+      label--;
+      const made = emptyCell(scan, label, parent);
+      if (made === 0) return 0;
+      link(made, scan.hashes[label]);
+      addChild(parent, scan, label);
+      parent = made;
     }
     return parent;
   }
 
-  function insertNode(label: number, parent: number): number {
+  function emptyCell(scan: NameScan, label: number, parent: number): number {
+    if (!makeRoom(heap, 128)) return 0;
+    const made = heap.end;
+    const { words, bytes } = heap;
+    words[made + CELL.parent] = parent;
+    words[made + CELL.head] = scan.length - scan.starts[label] << 16;
+    for (let i = 2; i < heap.headWords; i++) words[made + i] = 0;
+    const at = made + heap.headWords << 2;
     const start = scan.starts[label];
-    const length = scan.length - start;
-    while (namesEnd + length > names.length) names = doubled(names, new Uint8Array(names.length * 2));
-    if ((nodeCount + 1) * NODE.size > nodes.length) nodes = doubled(nodes, new Int32Array(nodes.length * 2));
-    if (nodeCount * 2 >= slots.length) growSlots();
-    for (let i = 0; i < length; i++) names[namesEnd + i] = scan.lower[start + i];
-    const at = nodeCount * NODE.size;
-    nodes[at + NODE.name] = namesEnd;
-    nodes[at + NODE.length] = length;
-    nodes[at + NODE.hash] = scan.hashes[label];
-    nodes[at + NODE.firstRRset] = -1;
-    nodes[at + NODE.cover] = -1;
-    nodes[at + NODE.wildcard] = -1;
-    nodes[at + NODE.parent] = parent;
-    if (parent >= 0 && scan.lower[start] === 1 && scan.lower[start + 1] === ASTERISK) {
-      nodes[parent * NODE.size + NODE.wildcard] = nodeCount;
-    }
-    namesEnd += length;
-    place(nodeCount, scan.hashes[label]);
-    return nodeCount++;
+    const octets = 1 + scan.lower[start];
+    for (let i = 0; i < octets; i++) bytes[at + i] = scan.lower[start + i];
+    heap.end = made + cellWords(heap, made);
+    return made;
   }
 
-  function growSlots(): void {
-    slots = new Int32Array(slots.length * 2);
-    for (let node = 0; node < nodeCount; node++) place(node, nodes[node * NODE.size + NODE.hash]);
+  /** Puts a new cell into the index. */
+  function link(made: number, hash: number): void {
+    if (cellCount + 1 > slots.length * MAX_LOAD) slots = indexed(slots.length * 2, made);
+    place(slots, slotOf(made === 2 ? apexHash : hash, made), made === 2 ? apexHash : hash);
+    cellCount++;
   }
 
-  function place(node: number, hash: number): void {
-    const mask = slots.length - 1;
-    let slot = spread(hash) & mask;
-    while (slots[slot] !== 0) slot = slot + 1 & mask;
-    slots[slot] = node + 1;
+  function addChild(parent: number, scan: NameScan, label: number): void {
+    const at = parent + CELL.head;
+    const start = scan.starts[label];
+    const children = heap.words[at] & 0xff;
+    if (children < 255) heap.words[at]++;
+    if (scan.lower[start] === 1 && scan.lower[start + 1] === ASTERISK) heap.words[at] |= FLAG.wildcard;
   }
 
-  /** As much of an image as a search needs. */
-  function draft(): Searchable {
-    searchable.names = names;
-    searchable.nodes = nodes;
-    searchable.slots = slots;
-    return searchable;
+  /** A new index of all cells but one; the memory of the old one is given back. */
+  function indexed(length: number, except: number): Int32Array {
+    const next = indexOf(heap, heap.end, new Int32Array(length), apexHash, (at) => at === except);
+    release(slots);
+    return next;
   }
 
   function finish(): Result<Zone, ZoneError> {
-    const packer = createPacker(origin, originWire, rdatas, rdatasEnd + takenCount * RECORD_HEAD);
-    const rrsets = new Int32Array(takenCount * RRSET.size);
-    let rrsetCount = 0;
-    let recordCount = 0;
-    let order = new Int32Array(16);
-    for (let node = 0; node < nodeCount; node++) {
-      const at = node * NODE.size;
-      let count = 0;
-      for (
-        let record = nodes[at + NODE.firstRRset];
-        record >= 0;
-        record = taken[record * REC.size + REC.next]
-      ) {
-        if (count === order.length) order = doubled(order, new Int32Array(count * 2));
-        order[count++] = record;
-      }
-      nodes[at + NODE.firstRRset] = rrsetCount;
-      // The chain has the last record first.
-      order.subarray(0, count).reverse();
-      const sorted = count > 1 ? order.subarray(0, count).sort(byTypeThenArrival) : order;
-      for (let from = 0; from < count;) {
-        const type = taken[sorted[from] * REC.size + REC.type];
-        let to = from + 1;
-        while (to < count && taken[sorted[to] * REC.size + REC.type] === type) to++;
-        const offset = packer.length();
-        const ttl = taken[sorted[from] * REC.size + REC.ttl];
-        const packed = packer.rrset(type, ttl, taken, sorted, from, to);
-        if (packed > 1 && SINGLETONS.has(type)) {
-          const owner = nameFromWire(names, nodes[at + NODE.name])?.name ?? origin;
-          return {
-            ok: false,
-            error: {
-              code: "several-records",
-              message: `${owner} has ${packed} ${typeName(type)} records where one is allowed`,
-              owner,
-              type,
-            },
-          };
-        }
-        const row = rrsetCount++ * RRSET.size;
-        rrsets[row + RRSET.type] = type;
-        rrsets[row + RRSET.ttl] = ttl;
-        rrsets[row + RRSET.offset] = offset;
-        rrsets[row + RRSET.octets] = packer.length() - offset;
-        rrsets[row + RRSET.count] = packed;
-        recordCount += packed;
-        if (type === RRTYPE.NS && node !== 0) nodes[at + NODE.flags] |= FLAG.cut;
-        if (type === RRTYPE.DNAME) nodes[at + NODE.flags] |= FLAG.dname;
-        if (type === RRTYPE.CNAME) nodes[at + NODE.flags] |= FLAG.cname;
-        from = to;
-      }
-      nodes[at + NODE.rrsetCount] = rrsetCount - nodes[at + NODE.firstRRset];
-      nodes[at + NODE.cover] = coverOf(node);
-    }
-    const soaRow = rowOf(RRTYPE.SOA);
-    if (soaRow < 0) {
+    if (!flush()) return { ok: false, error: zoneTooLarge(RRTYPE.SOA) };
+    swapOwner();
+    scanName(stage.scan, originWire, 0, originWire.length, SEED);
+    let apex = probe(heap, slots, stage.scan, 0);
+    if (findEntry(heap, apex, RRTYPE.SOA) === 0) {
       return {
         ok: false,
         error: {
@@ -260,8 +377,36 @@ export function createZoneBuilder(origin: Name): ZoneBuilder {
         },
       };
     }
-    const soaAt = rrsets[soaRow + RRSET.offset];
-    const soa = packer.bytes().slice(soaAt, soaAt + rrsets[soaRow + RRSET.octets]);
+    if (hasOrphans) fixParents(heap, heap.end, slots, SEED);
+    let made = heap;
+    const nsec3 = findEntry(heap, apex, RRTYPE.NSEC3PARAM) !== 0;
+    if (deadWords > heap.end >>> 3 || (nsec3 && heap.headWords !== CELL3.size)) {
+      const copy = copyCells(heap, heap.end, nsec3 ? CELL3.size : CELL.size);
+      apex = copy.moved[apex >>> 1];
+      made = copy.heap;
+      release(copy.moved);
+      slots = reindexed(made, cellCount);
+    } else if (cellCount < slots.length * MAX_LOAD / 4) {
+      slots = reindexed(made, cellCount);
+    }
+    const denial = findChain(made, made.end, apex, originLabels);
+    if (denial?.kind === "nsec3") {
+      // Names that are hashes are there for no question (RFC 5155 §7.2.8).
+      const marks = marksOf(denial, made.end);
+      const named = createSlots(cellCount - denial.cells.length);
+      const next = indexOf(made, made.end, named, apexHash, (at) => marks[at >>> 1] === 1);
+      release(slots);
+      slots = next;
+      const children = made.words[apex + CELL.head] & 0xff;
+      if (children < 255) made.words[apex + CELL.head] -= denial.cells.length;
+      setProofs(made, made.end, denial, marks);
+      release(marks);
+    }
+    if (withTargets) resolveTargets(made, 2, made.end, slots, originWire, SEED);
+    const used = made.end << 2 >>> 0;
+    const wanted = Math.min(used + slackFor(used), MAX_HEAP_OCTETS);
+    if (made.bytes.length < wanted) resizeHeap(made, wanted);
+    keepState(made, { baseEnd: made.end, end: made.end });
     const image: ZoneImage = {
       id: nextImageId(),
       origin,
@@ -269,159 +414,95 @@ export function createZoneBuilder(origin: Name): ZoneBuilder {
       originLabels,
       seed: SEED,
       broken: false,
-      names: octetsOf(names, namesEnd),
-      nodes: numbersOf(nodes, nodeCount * NODE.size),
-      slots: numbersOf(slots, slots.length),
-      rrsets: numbersOf(rrsets, rrsetCount * RRSET.size),
-      records: octetsOf(packer.bytes(), packer.length()),
+      bytes: made.bytes,
+      words: made.words,
+      view: new DataView(made.bytes.buffer),
+      slots: sharedNumbers(slots),
+      patches: NONE,
+      apex,
+      headWords: made.headWords,
+      ...soaNumbers(made, apex),
       recordCount,
-      ...soaForms(soa, originWire),
+      denial,
     };
+    release(slots);
+    release(stage.bytes);
     return { ok: true, value: openZone(image) };
-
-    function byTypeThenArrival(a: number, b: number): number {
-      return taken[a * REC.size + REC.type] - taken[b * REC.size + REC.type] || a - b;
-    }
-
-    function rowOf(type: number): number {
-      for (let i = 0; i < nodes[NODE.rrsetCount]; i++) {
-        if (rrsets[i * RRSET.size + RRSET.type] === type) return i * RRSET.size;
-      }
-      return -1;
-    }
   }
 
-  function coverOf(node: number): number {
-    const parent = nodes[node * NODE.size + NODE.parent];
-    if (parent >= 0) {
-      const above = nodes[parent * NODE.size + NODE.cover];
-      if (above >= 0) return above;
-      if ((nodes[parent * NODE.size + NODE.flags] & FLAG.dname) !== 0) return parent;
-    }
-    return (nodes[node * NODE.size + NODE.flags] & FLAG.cut) !== 0 ? node : -1;
+  function reindexed(cells: Heap, count: number): Int32Array {
+    const next = indexOf(cells, cells.end, createSlots(count), apexHash, () => false);
+    release(slots);
+    return next;
   }
 
-  function refusal(code: ZoneErrorCode, record: ResourceRecord, message: string): ZoneError {
-    return { code, message, owner: record.owner, type: record.type };
+  function refusal(
+    code: ZoneErrorCode,
+    ownerWire: Uint8Array,
+    type: number,
+    message: (owner: Name) => string,
+  ): ZoneError {
+    const owner = nameFromWire(ownerWire, 0)?.name ?? origin;
+    return { code, message: message(owner), owner, type };
+  }
+
+  function zoneTooLarge(type: number): ZoneError {
+    return {
+      code: "too-large",
+      message: `the zone ${origin} is larger than the ${
+        MAX_HEAP_OCTETS / 2 ** 20
+      } MiB that an image can hold`,
+      owner: origin,
+      type,
+    };
   }
 }
 
 /** A placeholder for a zone that was never good: every question below it is answered SERVFAIL. */
 export function brokenZone(origin: Name): Zone {
-  const originWire = nameToWire(origin);
+  const originWire = shared(nameToWire(origin));
   const scan = createNameScan();
   scanName(scan, originWire, 0, originWire.length, SEED);
-  return openZone({ ...emptyImage(origin, originWire, scan.labels, SEED), broken: true });
+  return openZone(emptyImage(origin, originWire, scan.labels, SEED));
 }
 
-/** Records as they were taken. */
-const REC = { type: 0, ttl: 1, offset: 2, length: 3, next: 4, size: 5 } as const;
-
 /** Hash tables start from a number that nobody outside knows. */
-const SEED = crypto.getRandomValues(new Int32Array(1))[0];
+export const SEED = crypto.getRandomValues(new Int32Array(1))[0];
 
+/** What is assumed of a zone file of which only the size is known. */
+const OCTETS_A_RECORD = 20;
 const ASTERISK = 0x2a;
-/** Offsets are kept in 31 bits, with room for heads. */
-const MAX_HEAP = 0x3fff_ffff;
-const MAX_RECORDS = 0x0400_0000;
 
-/** Types whose rdata the answer algorithm or this file reads; what is malformed must not get there. */
-const CHECKED: ReadonlySet<number> = new Set([
-  RRTYPE.NS,
-  RRTYPE.CNAME,
-  RRTYPE.SOA,
-  RRTYPE.PTR,
-  RRTYPE.MX,
-  RRTYPE.SRV,
-  RRTYPE.DNAME,
-  RRTYPE.RRSIG,
-  RRTYPE.SVCB,
-  RRTYPE.HTTPS,
-]);
+/** Types whose rdata is read by the answer algorithm or here; what is malformed must not get there. */
+function isChecked(type: number): boolean {
+  return type < CHECKED.length && CHECKED[type] === 1;
+}
+
+const CHECKED = new Uint8Array(80);
+for (
+  const type of [
+    RRTYPE.NS,
+    RRTYPE.MD,
+    RRTYPE.MF,
+    RRTYPE.CNAME,
+    RRTYPE.SOA,
+    RRTYPE.MB,
+    RRTYPE.MG,
+    RRTYPE.MR,
+    RRTYPE.PTR,
+    RRTYPE.MINFO,
+    RRTYPE.MX,
+    RRTYPE.SRV,
+    RRTYPE.DNAME,
+    RRTYPE.DS,
+    RRTYPE.RRSIG,
+    RRTYPE.NSEC,
+    RRTYPE.NSEC3,
+    RRTYPE.NSEC3PARAM,
+    RRTYPE.SVCB,
+    RRTYPE.HTTPS,
+  ]
+) CHECKED[type] = 1;
 
 /** At most one record: RFC 2181 §10.1, RFC 6672 §2.4, RFC 1035 §5.2. */
 const SINGLETONS: ReadonlySet<number> = new Set([RRTYPE.CNAME, RRTYPE.DNAME, RRTYPE.SOA]);
-
-/** Where the name starts in rdata that ends in a name that may be compressed (RFC 3597 §4); -1 for other types. */
-function compressibleFrom(type: number): number {
-  if (type === RRTYPE.NS || type === RRTYPE.CNAME || type === RRTYPE.PTR) return 0;
-  return type === RRTYPE.MX ? 2 : -1;
-}
-
-/** The Original TTL field of RRSIG data (RFC 4034 §3.1). */
-function originalTtl(rdata: Uint8Array, offset: number): number {
-  return uint32(rdata, offset + 4);
-}
-
-/** The larger array with the content of the smaller. */
-function doubled<T extends Uint8Array | Int32Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
-}
-
-/** Writes RRsets in their ready form. */
-function createPacker(origin: Name, originWire: Uint8Array, rdatas: Uint8Array, size: number) {
-  const out = new Uint8Array(size);
-  let at = 0;
-  const plainOrigin = origin === ".";
-  return {
-    bytes: () => out,
-    length: () => at,
-    /** Packs the records of one RRset, equal ones once, in canonical order; gives their number. */
-    rrset(
-      type: number,
-      ttl: number,
-      taken: Int32Array,
-      sorted: Int32Array,
-      from: number,
-      to: number,
-    ): number {
-      if (to - from === 1) {
-        const record = sorted[from] * REC.size;
-        put(type, ttl, rdatas, taken[record + REC.offset], taken[record + REC.length]);
-        return 1;
-      }
-      const list: { rdata: Uint8Array; canonical: Uint8Array }[] = [];
-      for (let i = from; i < to; i++) {
-        const offset = taken[sorted[i] * REC.size + REC.offset];
-        const rdata = rdatas.subarray(offset, offset + taken[sorted[i] * REC.size + REC.length]);
-        list.push({ rdata, canonical: canonicalRdata(type, rdata) });
-      }
-      list.sort((a, b) => compareRdata(a.canonical, b.canonical));
-      let packed = 0;
-      list.forEach((item, index) => {
-        if (index > 0 && compareRdata(item.canonical, list[index - 1].canonical) === 0) return;
-        put(type, ttl, item.rdata, 0, item.rdata.length);
-        packed++;
-      });
-      return packed;
-    },
-  };
-
-  function put(type: number, setTtl: number, rdata: Uint8Array, offset: number, length: number): void {
-    // Signatures at one name cover RRsets of different TTLs, and each has the TTL of what it covers (RFC 4034 §3), which
-    // is in its own data (§3.1.4).
-    const ttl = type === RRTYPE.RRSIG ? originalTtl(rdata, offset) : setTtl;
-    out[at++] = 0xc0;
-    out[at++] = 12;
-    out[at++] = type >>> 8;
-    out[at++] = type;
-    out[at++] = 0;
-    out[at++] = 1;
-    out[at++] = ttl >>> 24;
-    out[at++] = ttl >>> 16;
-    out[at++] = ttl >>> 8;
-    out[at++] = ttl;
-    const from = plainOrigin ? -1 : compressibleFrom(type);
-    const body = from < 0 ? undefined : compressAgainst(rdata, offset + from, offset + length, originWire);
-    const octets = body === undefined ? length : from + body.length;
-    out[at++] = octets >>> 8;
-    out[at++] = octets;
-    const plain = body === undefined ? length : from;
-    for (let i = 0; i < plain; i++) out[at++] = rdata[offset + i];
-    if (body !== undefined) {
-      out.set(body, at);
-      at += body.length;
-    }
-  }
-}
