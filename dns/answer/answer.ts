@@ -238,7 +238,7 @@ function answerFrom(images: ImageSet, zoneIndex: number, type: number, context: 
   if (label === 0) return answerAt(images, zoneIndex, cell, type, context);
   // Step 3c: the wildcard of the closest encloser (RFC 4592 §3.3.1), or nothing.
   if (draft.hop === 0) flood = draft.name.hashes[label];
-  const wildcard = (words[cell + CELL.head] & FLAG.wildcard) === 0 ? 0 : findWildcard(zone, label);
+  const wildcard = (words[cell + CELL.head] & FLAG.wildcard) === 0 ? 0 : findWildcard(zone, cell, label);
   if (wildcard !== 0) return answerAt(images, zoneIndex, wildcard, type, context);
   draft.rcode = NXDOMAIN;
   context.kind = RESPONSE.nxdomain;

@@ -10,7 +10,7 @@ import { coverNsec, coverNsec3, type Nsec3Chain, nsec3Hash } from "../image/deni
 import { CELL, CELL3, findEntry, type ZoneImage } from "../image/layout.ts";
 import { createNameScan, type NameScan, scanName } from "../image/scan.ts";
 import { draft, locate, putOwnRRset } from "./draft.ts";
-import { wildcardAt } from "./wildcard.ts";
+import { coverWildcard } from "./wildcard.ts";
 
 /** Whether there is something to prove with, and somebody to prove to. */
 export function provable(zone: ZoneImage): boolean {
@@ -29,7 +29,7 @@ export function proveNxdomain(zone: ZoneImage, encloser: number, label: number):
   if (chain === undefined) return;
   if (chain.kind === "nsec") {
     putNsec(zone, search(zone, draft.name), encloser);
-    putNsec(zone, search(zone, wildcardAt(label)), encloser);
+    putNsec(zone, searchWildcard(zone, encloser, label), encloser);
     return;
   }
   const proven = proveEncloser(zone, chain, encloser, label);
@@ -65,7 +65,9 @@ export function proveWildcardNodata(
   const chain = zone.denial;
   if (chain === undefined) return;
   if (chain.kind === "nsec") {
-    const owner = findEntry(zone, wildcard, TYPE_NSEC) !== 0 ? wildcard : search(zone, wildcardAt(label));
+    const owner = findEntry(zone, wildcard, TYPE_NSEC) !== 0
+      ? wildcard
+      : searchWildcard(zone, encloser, label);
     putNsec(zone, owner, encloser);
     putNsec(zone, search(zone, draft.name), encloser);
     return;
@@ -125,6 +127,11 @@ function coverOfSuffix(chain: Nsec3Chain, label: number): number {
 function search(zone: ZoneImage, scan: NameScan): number {
   draft.steps += SEARCH_STEPS;
   return coverNsec(zone, scan);
+}
+
+function searchWildcard(zone: ZoneImage, encloser: number, label: number): number {
+  draft.steps += SEARCH_STEPS;
+  return coverWildcard(zone, encloser, label);
 }
 
 function suffixOf(zone: ZoneImage, label: number): NameScan {
