@@ -40,6 +40,7 @@ import {
   packCell,
   packed,
   setKey,
+  type Stage,
   stageLimit,
   stageRecord,
 } from "./stage.ts";
@@ -456,6 +457,41 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
       type,
     };
   }
+}
+
+/**
+ * Why a record cannot join those of one owner, which lie in a stage; "same" when it is one that can be there only once and
+ * is there already.
+ */
+export function recordFault(
+  stage: Stage,
+  origin: Name,
+  owner: Name,
+  type: number,
+  ttl: number,
+  rdata: Uint8Array,
+): ZoneError | "same" | undefined {
+  if (!(ttl >= 0 && ttl <= 0x7fff_ffff)) {
+    return { code: "bad-ttl", message: `${owner} has a TTL outside 0 to 2147483647`, owner, type };
+  }
+  if (rdata.length > 0xffff || (isChecked(type) && !rdataIsValid(type, rdata))) {
+    return { code: "bad-rdata", message: `${owner} has malformed ${typeName(type)} data`, owner, type };
+  }
+  if (type === RRTYPE.SOA && owner !== origin) {
+    const message = `${owner} has a SOA record below the apex ${origin}`;
+    return { code: "misplaced-soa", message, owner, type };
+  }
+  const set = findSet(stage, setKey(type, rdata, 0));
+  if (set >= 0 && SINGLETONS.has(type)) {
+    const at = stage.at[stage.first[set]];
+    const known = canonicalRdata(type, stage.bytes.subarray(at, at + stage.size[stage.first[set]]));
+    if (compareRdata(known, canonicalRdata(type, rdata)) === 0) return "same";
+    const message = `${owner} has another ${typeName(type)} record already`;
+    return { code: "several-records", message, owner, type };
+  }
+  const limit = stageLimit(stage, set, type, rdata.length);
+  if (limit === undefined) return undefined;
+  return { code: "too-large", message: `${owner} has ${limit}, which no image can hold`, owner, type };
 }
 
 /** A placeholder for a zone that was never good: every question below it is answered SERVFAIL. */

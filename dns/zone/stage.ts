@@ -270,11 +270,9 @@ export const packed = { cell: 0, records: 0, targets: false };
  * flags that do not follow from the records and the number of children.
  */
 export function packCell(stage: Stage, heap: Heap, parent: number, head: number): boolean {
-  const { scan, sets } = stage;
+  const { scan } = stage;
   const labelEnd = parent === 0 ? scan.length : 1 + scan.lower[0];
-  const most = (heap.headWords + sets * ENTRY.size) * 4 + labelEnd + stage.end +
-    stage.records * (RECORD_HEAD + 8) + sets * 8 + 8;
-  if (!makeRoom(heap, most)) return false;
+  if (!makeRoom(heap, roomForCell(stage, heap))) return false;
   const { words, bytes } = heap;
   const cell = heap.end;
   let rrsets = 0;
@@ -354,6 +352,12 @@ export function packCell(stage: Stage, heap: Heap, parent: number, head: number)
   words[cell + CELL.head] = flags | scan.length << 16 | rrsets << 8;
   heap.end = cell + (at - (cell << 2) + 7 >>> 3 << 1);
   return true;
+}
+
+/** Octets that `packCell` may need. */
+export function roomForCell({ scan, sets, end, records }: Stage, heap: Heap): number {
+  return (heap.headWords + sets * ENTRY.size) * 4 + scan.length + end + records * (RECORD_HEAD + 8) +
+    sets * 8 + 8;
 }
 
 /** RRsets of the cell that `orderSets` has put into order. */
