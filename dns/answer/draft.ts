@@ -99,7 +99,7 @@ export function putRRset(
   if (next > MAX_POINTER && (fixups !== 0 || ownerAt > MAX_POINTER)) {
     return putInFull(zone, cell, entry, ownerAt, signedFrom, signed);
   }
-  const source = viewOf(zone);
+  const source = zone.view;
   copy(source, from, at, octets);
   if (signed !== 0) copy(source, signedFrom, at + octets, signed);
   if (ownerAt !== 12) pointOwners(at, count, ownerAt);
@@ -175,7 +175,7 @@ export function putOwnRRset(
       draft.at = start;
       return 0;
     }
-    copy(viewOf(zone), record + 2, at, octets - 2);
+    copy(zone.view, record + 2, at, octets - 2);
     draft.at = at + octets - 2;
     record += octets;
   }
@@ -258,7 +258,7 @@ function putInFull(
     const octets = RECORD_HEAD + (bytes[record + 10] << 8 | bytes[record + 11]);
     let at = putNameAt(ownerAt, draft.at);
     if (at < 0 || at + 10 > end) return cancel(start);
-    copy(viewOf(zone), record + 2, at, 10);
+    copy(zone.view, record + 2, at, 10);
     const lengthAt = at + 8;
     at += 10;
     for (let from = record + RECORD_HEAD; from < record + octets;) {
@@ -267,7 +267,7 @@ function putInFull(
         : record + octets;
       const until = pair < record + octets ? pair : record + octets;
       if (at + until - from > end) return cancel(start);
-      copy(viewOf(zone), from, at, until - from);
+      copy(zone.view, from, at, until - from);
       at += until - from;
       from = until;
       if (until === pair && fixup < fixups) {
@@ -413,13 +413,3 @@ function copy(from: DataView, start: number, at: number, octets: number): void {
   for (; source <= end - 4; source += 4, target += 4) to.setInt32(target, from.getInt32(source));
   for (; source < end; source++, target++) to.setUint8(target, from.getUint8(source));
 }
-
-function viewOf(zone: ZoneImage): DataView {
-  if (zone.bytes !== viewed) {
-    viewed = zone.bytes;
-    view = new DataView(viewed.buffer, viewed.byteOffset, viewed.byteLength);
-  }
-  return view;
-}
-let viewed: Uint8Array = new Uint8Array(0);
-let view: DataView = new DataView(viewed.buffer);
