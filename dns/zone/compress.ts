@@ -48,7 +48,7 @@ export function createNameWriter(owner: () => NameScan): NameWriter {
   let blob = 0;
   const writer: NameWriter = {
     sourceEnd: 0,
-    fixups: new Uint16Array(0x1_0000),
+    fixups: sharedFixups,
     fixupCount: 0,
     begin(start) {
       blob = start;
@@ -125,6 +125,9 @@ export function createNameWriter(owner: () => NameScan): NameWriter {
     return -1;
   }
 }
+
+/** In use only while one blob is written. */
+const sharedFixups = new Uint16Array(0x1_0000);
 
 /** So many suffixes of names are looked at for each name; an RRset with more is compressed less. */
 const KNOWN = 64;

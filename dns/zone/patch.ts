@@ -81,6 +81,10 @@ function rebuilt(zone: Zone, changes: readonly OwnerRRsets[]): Result<Zone, Zone
   return builder.finish();
 }
 
+/** In use only within `patchOver`. */
+const stage = createStage();
+const bare = createStage();
+
 /** The next version over the same base; `undefined` when it has no more room. */
 function patchOver(image: ZoneImage, changes: readonly OwnerRRsets[]): Result<Zone, ZoneError> | undefined {
   const { words, bytes, seed, originWire, originLabels, headWords } = image;
@@ -89,8 +93,6 @@ function patchOver(image: ZoneImage, changes: readonly OwnerRRsets[]): Result<Zo
   const heap: Heap = { bytes, words, headWords, end: begin };
   const scan = createNameScan();
   const wire = new Uint8Array(256);
-  const stage = createStage();
-  const bare = createStage();
   let over = image.patches.length === 0 ? createSlots(8) : image.patches.slice();
   let overCount = 0;
   for (const slot of over) if (slot !== 0) overCount++;
