@@ -152,3 +152,7 @@ export {
   type UpdateOutcome,
 } from "./server/responder.ts";
 export { startTcpServer, type TcpLimits, type TcpServerOptions } from "./server/tcp.ts";
+
+// a zone's base made anew beside other work
+export { compactedZone, compaction, rebase } from "./zone/compact.ts";
+export type { WireRecord, ZoneSize } from "./zone/builder.ts";
