@@ -1,0 +1,214 @@
+/**
+ * Where other servers may differ from us, each case by name and with the words that allow it. A rule takes what it allows
+ * out of both answers; what is left must be equal.
+ */
+import { isAtOrBelow, type Name, nameFromWire, RCODE, RRTYPE, type Zone } from "../../dns/mod.ts";
+import type { ServerKind } from "./answer_servers.ts";
+import { isReferral, isType, type Seen } from "./differential_compare.ts";
+import { type DnsQuestion, zoneOf } from "./differential_questions.ts";
+
+export interface Pair {
+  readonly ours: Seen;
+  readonly theirs: Seen;
+}
+
+export interface RuleContext {
+  readonly kind: ServerKind;
+  readonly question: DnsQuestion;
+  readonly zones: readonly Zone[];
+  /** The deepest served zone that has the name in question. */
+  readonly zone: Zone | undefined;
+}
+
+export interface Rule {
+  readonly name: string;
+  /** Whose answers it is about. */
+  readonly kinds: readonly ServerKind[];
+  readonly because: string;
+  /** The pair without what the rule allows; the very same pair where it does not apply. */
+  settle(pair: Pair, context: RuleContext): Pair;
+}
+
+const ALL: readonly ServerKind[] = ["knotd", "nsd", "named"];
+
+export const RULES: readonly Rule[] = [
+  {
+    name: "any gets something",
+    kinds: ALL,
+    because:
+      `RFC 8482 §4: "a DNS responder [...] MAY decline to provide a conventional ANY response or MAY instead
+      send a response with a single RRset"; which one, and whether a chain is followed, is the responder's choice.`,
+    settle(pair, { question }) {
+      const same = pair.ours.answers.length > 0 && pair.theirs.answers.length > 0;
+      return question.type === RRTYPE.ANY && same ? both(pair, { ...WITHOUT_RECORDS, rcode: 0 }) : pair;
+    },
+  },
+  {
+    name: "additional data beside an answer is optional",
+    kinds: ALL,
+    because:
+      `RFC 1034 §4.3.2 step 6: "attempt to add other RRs which may be useful". NSD and BIND add none when told to
+      answer minimally; Knot adds glue and the records of SVCB's targets too. What we add is compared with the zone.`,
+    settle(pair, _context) {
+      if (isReferral(pair.ours) || pair.ours.additionals.length + pair.theirs.additionals.length === 0) {
+        return pair;
+      }
+      return both(pair, { additionals: [] });
+    },
+  },
+  {
+    name: "addresses that are no glue",
+    kinds: ["named"],
+    because:
+      `RFC 9471 §3.1 wants the glue for in-domain name servers; other addresses are additional data that may be
+      useful (RFC 1034 §4.3.2 step 6). BIND leaves them out of minimal answers.`,
+    settle(pair, _context) {
+      if (!isReferral(pair.ours)) return pair;
+      const cut = pair.ours.authorities.find(isType(RRTYPE.NS))?.owner;
+      const theirs = new Set(pair.theirs.additionals.map(({ text }) => text));
+      const needed = pair.ours.additionals.filter(({ owner, text }) =>
+        theirs.has(text) || (cut !== undefined && isAtOrBelow(owner, cut))
+      );
+      if (needed.length === pair.ours.additionals.length) return pair;
+      return { ...pair, ours: { ...pair.ours, additionals: needed } };
+    },
+  },
+  {
+    name: "addresses made from a wildcard",
+    kinds: ["knotd", "nsd"],
+    because:
+      `RFC 1034 §4.3.2 makes records from a wildcard in step 3c, for the name in question; step 3b adds "whatever
+      addresses are available", and no address is there at such a name. Knot and NSD make glue from wildcards below the
+      cut too, which are no authoritative data of the zone.`,
+    settle(pair, { zones }) {
+      const real = pair.theirs.additionals.filter(({ owner }) =>
+        zones.some((zone) => zone.rrsets(owner).length > 0)
+      );
+      if (real.length === pair.theirs.additionals.length) return pair;
+      return { ...pair, theirs: { ...pair.theirs, additionals: real } };
+    },
+  },
+  {
+    name: "a negative SOA answer has TTL 0",
+    kinds: ["named"],
+    because:
+      `RFC 2308 §3: the TTL of the SOA is "the minimum of the MINIMUM field of the SOA record and the TTL of the SOA
+      itself". BIND sets it to 0 where the SOA was asked for, so that updates find the zone anew.`,
+    settle(pair, { question }) {
+      const soa = pair.theirs.authorities.find(isType(RRTYPE.SOA));
+      if (question.type !== RRTYPE.SOA || soa?.ttl !== 0) return pair;
+      return both(pair, { authorities: [] });
+    },
+  },
+  {
+    name: "a loop is SERVFAIL",
+    kinds: ["named"],
+    because:
+      `RFC 1034 §3.6.2: "CNAME chains should be followed and CNAME loops signalled as an error" speaks to resolvers;
+      RFC 1034 §4.3.2 step 3a has the authoritative server copy the CNAMEs and go on. The records are the same.`,
+    settle(pair, _context) {
+      const loop = pair.ours.rcode === RCODE.NOERROR && pair.theirs.rcode === RCODE.SERVFAIL &&
+        pair.ours.authorities.length === 0 && pair.ours.answers.length > 0 && endsInLoop(pair.ours);
+      return loop ? both(pair, { rcode: RCODE.NOERROR }) : pair;
+    },
+  },
+  {
+    name: "a chain that leaves the zone ends",
+    kinds: ["named"],
+    because:
+      `RFC 1034 §4.3.2 step 3a: "change QNAME to the canonical name in the CNAME RR, and go back to step 1", where
+      the nearest zone is looked for. BIND stops at the border of a zone that it serves; alone with the first zone, as we
+      are asked here, one would refer to the second.`,
+    settle(pair, { zones, zone }) {
+      const last = lastTarget(pair.ours);
+      const leaves = last !== undefined && zoneOf(zones, last) !== zone &&
+        pair.theirs.authorities.length === 0;
+      return leaves ? both(pair, { authorities: [], additionals: [] }) : pair;
+    },
+  },
+  {
+    name: "YXDOMAIN ends the answer",
+    kinds: ["knotd"],
+    because:
+      `RFC 6672 §3.2 step 3C: "set RCODE to YXDOMAIN and exit". Knot goes on to what stands at the DNAME's target, or
+      adds an SOA, which is for NXDOMAIN and NODATA (RFC 2308 §2).`,
+    settle(pair, _context) {
+      if (pair.theirs.rcode !== RCODE.YXDOMAIN) return pair;
+      const known = new Set(pair.ours.answers.map(({ text }) => text));
+      const answers = pair.theirs.answers.filter(({ text }) => known.has(text));
+      return { ...pair, theirs: { ...pair.theirs, answers, authorities: [], additionals: [] } };
+    },
+  },
+  {
+    name: "a DNAME at a wildcard keeps its owner",
+    kinds: ["knotd"],
+    because:
+      `RFC 6672 §3.2 step 3C: "copy that DNAME into the answer section"; a name below the label * is no match of a
+      wildcard, so nothing is made from it. Knot writes the name in question as the owner, and no such DNAME exists.`,
+    settle(pair, _context) {
+      const dname = pair.ours.answers.find((record) =>
+        record.type === RRTYPE.DNAME && record.owner.startsWith("*.")
+      );
+      const wrong = pair.theirs.answers.find((record) =>
+        record.type === RRTYPE.DNAME && !pair.ours.answers.some(({ text }) => text === record.text)
+      );
+      if (dname === undefined || wrong === undefined) return pair;
+      return both(pair, (seen) => ({
+        answers: seen.answers.filter(({ text }) => text !== dname.text && text !== wrong.text),
+      }));
+    },
+  },
+  {
+    name: "types that may stand beside a CNAME",
+    kinds: ALL,
+    because:
+      `RFC 1034 §4.3.2 step 3a: "If the data at the node is a CNAME, and QTYPE doesn't match CNAME, copy the CNAME
+      RR into the answer section". RRSIG and NSEC may stand beside it (RFC 4034 §3, §4); where there are none, nothing
+      matches. Knot (RRSIG), NSD (NSEC3) and BIND (RRSIG, NSEC, KEY) say NODATA then.`,
+    settle(pair, { question }) {
+      const extra = pair.ours.answers.filter(({ text }) =>
+        !pair.theirs.answers.some((other) => other.text === text)
+      );
+      const applies = [RRTYPE.RRSIG, RRTYPE.NSEC, RRTYPE.NSEC3, RRTYPE.KEY, RRTYPE.SIG, RRTYPE.NXT].some((
+        type,
+      ) => type === question.type);
+      if (!applies || extra.length === 0 || pair.theirs.rcode !== RCODE.NOERROR) return pair;
+      const denied = pair.theirs.authorities.some(isType(RRTYPE.SOA));
+      if (!denied || extra[0].type !== RRTYPE.CNAME && !extra.some(isType(RRTYPE.CNAME))) return pair;
+      return both(pair, { ...WITHOUT_RECORDS, rcode: RCODE.NOERROR });
+    },
+  },
+];
+
+const WITHOUT_RECORDS = { answers: [], authorities: [], additionals: [] };
+
+function both(pair: Pair, change: Partial<Seen> | ((seen: Seen) => Partial<Seen>)): Pair {
+  const apply = (seen: Seen): Seen => ({ ...seen, ...typeof change === "function" ? change(seen) : change });
+  return { ours: apply(pair.ours), theirs: apply(pair.theirs) };
+}
+
+/** Where the chain of an answer ends: the CNAME target that owns nothing in it. */
+function lastTarget(seen: Seen): Name | undefined {
+  const targets = seen.answers.filter(isType(RRTYPE.CNAME)).map(({ rdata }) => nameFromWire(rdata, 0)?.name);
+  return targets.find((target) =>
+    target !== undefined && !seen.answers.some(({ owner }) => owner === target)
+  );
+}
+
+/** Every CNAME target owns the next CNAME. */
+function endsInLoop(seen: Seen): boolean {
+  return seen.answers.some(isType(RRTYPE.CNAME)) && lastTarget(seen) === undefined &&
+    seen.answers.every(isType(RRTYPE.CNAME, RRTYPE.DNAME));
+}
+
+/** Both answers without what the rules allow, and the names of the rules that had something to allow. */
+export function settled(pair: Pair, context: RuleContext): { pair: Pair; used: string[] } {
+  const used: string[] = [];
+  for (const rule of RULES) {
+    if (!rule.kinds.includes(context.kind)) continue;
+    const next = rule.settle(pair, context);
+    if (next !== pair) used.push(rule.name);
+    pair = next;
+  }
+  return { pair, used };
+}
