@@ -1,13 +1,13 @@
 import type { Result } from "../conduit/mod.ts";
 import {
-  brokenZone,
-  compileZone,
   EDE,
   isAtOrBelow,
   type Name,
+  type OwnerChange,
   RCODE,
   serialGreater,
   type UpdateOperation,
+  type Zone,
   type ZoneView,
 } from "../dns/mod.ts";
 import { checkPrerequisites, covers, keyRight } from "../dns/mod.ts";
@@ -24,6 +24,7 @@ import {
   StoreError,
 } from "../store/mod.ts";
 import { findInFiles } from "./history/zone_history.ts";
+import { placeOf } from "./gate/read_zone.ts";
 import type { SniffCache } from "./gate/zone_set.ts";
 import type { RefusedCommits } from "./signing/signing.ts";
 import { faultLine, isForbiddenRef, pushSummary } from "./push_words.ts";
@@ -46,10 +47,10 @@ import { firstParent, treeFiles } from "./transaction/objects.ts";
 import { type KeptSerials, keptSerials } from "./serial/kept_serials.ts";
 import { troubleNotes } from "./state/troubles.ts";
 import { planTree, readGoodLayer, type TreePlan, type TreeTarget } from "./transaction/plan_tree.ts";
-import { ownerOf, planUpdate, type UpdatePlan } from "./transaction/plan_update.ts";
+import { ownerOf, planUpdate, type Reason, type UpdatePlan } from "./transaction/plan_update.ts";
 import { createQueue } from "./transaction/queue.ts";
 import { afterSteps, NOTHING_SERVED, type ServedState, zoneOf } from "./transaction/served_state.ts";
-import { type GoodLayer, servedRecords, type ServedZone, viewOf } from "./transaction/served_zone.ts";
+import type { GoodLayer, ServedZone } from "./transaction/served_zone.ts";
 import type { ZoneStep } from "./transaction/step.ts";
 import { mendSerialNotes } from "./transaction/last_serials.ts";
 import { loadServed } from "./transaction/load_served.ts";
@@ -87,7 +88,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     await mendSerialNotes({ repository, state, log, person: person(), sign: options.signing?.sign });
   }
   served = await loadServed({ repository, state, log });
-  options.publish(compileAll(served));
+  options.publish(everyZone(served));
   await takeUpRefs();
   noteTroubles(undefined);
 
@@ -95,7 +96,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     zones: () => [...served.zones.values()].sort((a, b) => (a.origin < b.origin ? -1 : 1)).map(zoneStatus),
     view: (zone) => {
       const found = served.zones.get(zone);
-      return found?.good === undefined ? undefined : viewOf(found);
+      return found?.good === undefined ? undefined : found.served;
     },
     zoneOf: (name) => zoneOf(served, name)?.origin,
     keys: () => served.keys,
@@ -234,7 +235,8 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     }
     const planned = planUpdate(served, judged.operations, "merged");
     if (!planned.ok) {
-      const { code, reason } = planned.refusal;
+      const { code } = planned.refusal;
+      const reason = await inWords(planned.refusal.reason);
       log.info(`update by ${key} refused: ${reason}`);
       return code === "servfail"
         ? says(RCODE.SERVFAIL, EDE.NOT_READY, reason)
@@ -252,7 +254,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     const foreign = operations.map(ownerOf).find((owner) => zoneOf(served, owner) === undefined);
     if (foreign !== undefined) return failure("not-served", `${foreign} lies in no zone served here`);
     const planned = planUpdate(served, operations, "machine");
-    if (!planned.ok) return failure(planned.refusal.code, planned.refusal.reason);
+    if (!planned.ok) return failure(planned.refusal.code, await inWords(planned.refusal.reason));
     return await applyPlan(planned.plan, updateMessage(planned.plan.steps, by.message), by.author);
   }
 
@@ -303,7 +305,17 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     return outcome.ok ? { ok: true, value: { machine, serials: risen(plan.steps) } } : outcome;
   }
 
-  /** Compiles what changes, commits, and tells. After the commit point nothing can be refused any more. */
+  /** A reason that names a place is looked for in the files that are served. */
+  async function inWords(reason: Reason): Promise<string> {
+    if (typeof reason === "string") return reason;
+    const { zone, owner, type } = reason.written;
+    const file = zone.good?.file ?? zone.source.file;
+    const files = await treeFiles(repository, zone.good?.heldAt ?? served.main);
+    const position = (await placeOf(files, file, zone.origin, { owner, type }))?.position;
+    return reason.say(position === undefined ? file : `${position.file}, line ${position.line}`);
+  }
+
+  /** Commits, publishes and tells. After the commit point nothing can be refused any more. */
   async function perform(
     steps: readonly ZoneStep[],
     next: ServedState,
@@ -311,7 +323,8 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     writeObjects: () => Promise<void>,
   ): Promise<Result<void, ChangeError>> {
     const visible = steps.filter(isVisible);
-    const compiled = visible.map(({ origin, after }) => ({ origin, zone: after && compile(after) }));
+    const fresh = steps.filter(({ before, after }) => before?.served !== after?.served)
+      .map(({ origin, after }) => ({ origin, zone: after?.served }));
     const prepared: PreparedChange = {
       base: served,
       next,
@@ -319,7 +332,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       moves,
       writeObjects,
       publish: () => {
-        if (compiled.length > 0) options.publish(compiled);
+        if (fresh.length > 0) options.publish(fresh);
         served = next;
       },
     };
@@ -404,7 +417,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     if (state.pending().length > 0) {
       for (const line of await takeBackPending(repository, state)) log.warn(line);
       served = await loadServed({ repository, state, log });
-      options.publish(compileAll(served));
+      options.publish(everyZone(served));
       await takeUpRefs();
       noteTroubles(undefined);
     }
@@ -485,7 +498,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
   function viewOfAll(origin: Name): ZoneView {
     const viewAt = (owner: Name) => {
       const zone = zoneOf(served, owner);
-      return zone?.good === undefined ? undefined : viewOf(zone);
+      return zone?.good === undefined ? undefined : zone.served;
     };
     return {
       origin,
@@ -522,15 +535,8 @@ const MOST_LINES = 5000;
 /** How far back a lost last good state is looked for. */
 const HISTORY_DEPTH = 1000;
 
-function compileAll(state: ServedState): PublishedZone[] {
-  return [...state.zones.values()].map((zone) => ({ origin: zone.origin, zone: compile(zone) }));
-}
-
-function compile(zone: ServedZone) {
-  if (zone.good === undefined) return brokenZone(zone.origin);
-  const compiled = compileZone(zone.origin, servedRecords(zone));
-  if (!compiled.ok) throw new Error(`${zone.origin} cannot be compiled: ${compiled.error.message}`);
-  return compiled.value;
+function everyZone(state: ServedState): PublishedZone[] {
+  return [...state.zones.values()].map(({ origin, served }) => ({ origin, zone: served }));
 }
 
 /** Steps that only remember why a zone is held, or that a file was read, change nothing that is served. */
@@ -545,7 +551,16 @@ function servedChange(step: ZoneStep): ServedChange {
     zone: step.origin,
     serial: step.after?.serial,
     previousSerial: step.before?.serial,
-    owners: step.changes,
+    owners: step.before?.good === undefined ? everyOwner(step.after?.served) : step.changes,
+  };
+}
+
+/** All of a zone that was not served before, made as it is looked at. */
+function everyOwner(zone: Zone | undefined): Iterable<OwnerChange> {
+  return {
+    *[Symbol.iterator]() {
+      for (const owner of zone?.owners() ?? []) yield { owner, before: [], after: zone?.rrsets(owner) ?? [] };
+    },
   };
 }
 

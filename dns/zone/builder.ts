@@ -64,7 +64,7 @@ export function compileZone(origin: Name, records: Iterable<ResourceRecord>): Re
   const builder = createZoneBuilder(origin);
   for (const record of records) {
     const error = builder.add(record);
-    if (error !== undefined) return { ok: false, error };
+    if (error !== undefined && error.taken !== true) return { ok: false, error };
   }
   return builder.finish();
 }
@@ -116,6 +116,14 @@ export function createZoneBuilder(origin: Name): ZoneBuilder {
     const node = owner === lastOwner ? lastNode : nodeOf(owner);
     lastOwner = owner;
     lastNode = node;
+    const twin = twinOf(node, type);
+    if (twin >= 0 && SINGLETONS.has(type)) {
+      const from = taken[twin + REC.offset];
+      const known = rdatas.subarray(from, from + taken[twin + REC.length]);
+      if (compareRdata(canonicalRdata(type, known), canonicalRdata(type, rdata)) === 0) return undefined;
+      return refusal("several-records", record, `${owner} has another ${typeName(type)} record already`);
+    }
+    const ttl = twin < 0 ? record.ttl : taken[twin + REC.ttl];
 
     while (rdatasEnd + rdata.length > rdatas.length) {
       rdatas = doubled(rdatas, new Uint8Array(rdatas.length * 2));
@@ -123,7 +131,7 @@ export function createZoneBuilder(origin: Name): ZoneBuilder {
     if ((takenCount + 1) * REC.size > taken.length) taken = doubled(taken, new Int32Array(taken.length * 2));
     const at = takenCount * REC.size;
     taken[at + REC.type] = type;
-    taken[at + REC.ttl] = record.ttl;
+    taken[at + REC.ttl] = ttl;
     taken[at + REC.offset] = rdatasEnd;
     taken[at + REC.length] = rdata.length;
     taken[at + REC.next] = nodes[node * NODE.size + NODE.firstRRset];
@@ -134,7 +142,17 @@ export function createZoneBuilder(origin: Name): ZoneBuilder {
       rdatas.set(rdata, rdatasEnd);
     }
     rdatasEnd += rdata.length;
-    return undefined;
+    if (ttl === record.ttl || type === RRTYPE.RRSIG) return undefined;
+    return { ...refusal("ttl-differs", record, `${owner} has ${typeName(type)} of TTL ${ttl}`), taken: true };
+  }
+
+  /** Another record of that type at the node, by its place in `taken`; -1 for none. */
+  function twinOf(node: number, type: number): number {
+    let record = nodes[node * NODE.size + NODE.firstRRset];
+    while (record >= 0 && taken[record * REC.size + REC.type] !== type) {
+      record = taken[record * REC.size + REC.next];
+    }
+    return record < 0 ? -1 : record * REC.size;
   }
 
   /** The node of an owner name, made with all its ancestors (empty non-terminals) where it is new. */

@@ -62,7 +62,8 @@ export interface RecordSpan {
   readonly rdata: number;
 }
 
-export type RecordSink = (record: ResourceRecord, position: Position, span: RecordSpan) => void;
+/** Takes a record; `false` ends the reading. */
+export type RecordSink = (record: ResourceRecord, position: Position, span: RecordSpan) => false | void;
 
 /**
  * Reads a zone file: each record goes to `sink` in the order of the text, with the position of its owner (of its first
@@ -243,7 +244,7 @@ class FileParser {
       );
     }
     if (!isServed) return;
-    this.#reading.sink(
+    const more = this.#reading.sink(
       { owner, type, class: CLASS.IN, ttl, rdata },
       this.#position(tokens.offset(0)),
       {
@@ -253,6 +254,7 @@ class FileParser {
         rdata: index + 1 < tokens.count ? tokens.offset(index + 1) : end[index],
       },
     );
+    if (more === false) this.#reading.stopped = true;
   }
 
   #readRdata(type: number, first: number): Uint8Array | undefined {
