@@ -69,7 +69,7 @@ async function startAll(
   options: BenchOptions,
   servers: BenchServer[],
 ): Promise<void> {
-  const zone = { origin: files.origin, file: files.zone, signed: scenario.signed };
+  const zone = { origin: files.origin, file: files.zone, denial: scenario.denial };
   const starts: [string, () => Promise<BenchServer>][] = [
     ["ours", () => startOurs(dir, zone, options)],
     ...options.peers.map((

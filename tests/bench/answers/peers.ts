@@ -5,6 +5,7 @@
 import { ask } from "../../dns/answer_servers.ts";
 import { findProgram, run } from "../../tools/real.ts";
 import { freePort } from "../../tools/ports.ts";
+import type { Denial } from "./cache.ts";
 import { SERVER_CORE } from "./dnsperf.ts";
 
 /** A server that answers. */
@@ -24,7 +25,7 @@ export type Peer = typeof PEERS[number];
 export interface ServedZone {
   readonly origin: string;
   readonly file: string;
-  readonly signed: boolean;
+  readonly denial: Denial | undefined;
 }
 
 /** Starts a peer with one zone, on the servers' core. */
@@ -87,10 +88,11 @@ function soaQuestion(origin: string): Uint8Array {
   return Uint8Array.from([0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...name, 0, 0, 6, 0, 1]);
 }
 
-/** That a zone comes signed is a note in PowerDNS's database beside the zone's file. */
-async function preparePowerDns(home: string, { origin, signed }: ServedZone): Promise<void> {
+/** That a zone comes signed, and with NSEC3, are notes in PowerDNS's database beside the zone's file. */
+async function preparePowerDns(home: string, { origin, denial }: ServedZone): Promise<void> {
   await run("pdnsutil", [`--config-dir=${home}`, "create-bind-db", `${home}/dnssec.db`]);
-  if (signed) await run("pdnsutil", [`--config-dir=${home}`, "set-presigned", origin]);
+  if (denial === "nsec3") await run("pdnsutil", [`--config-dir=${home}`, "set-nsec3", origin, "1 0 0 -"]);
+  if (denial !== undefined) await run("pdnsutil", [`--config-dir=${home}`, "set-presigned", origin]);
 }
 
 interface Configuration {
