@@ -6,11 +6,8 @@ import {
   type ImageBoard,
   type ResponderEvent,
   type ResponderOptions,
-  startTcpServer,
-  startUdpServer,
-  type UdpServer,
+  startDnsServer,
 } from "../dns/mod.ts";
-import type { Listener } from "../conduit/mod.ts";
 import { formatHostPort, type HostPort } from "./address.ts";
 import { CliError, sentence } from "./errors.ts";
 import { logOf } from "./log.ts";
@@ -43,39 +40,17 @@ export async function serveDns(options: DnsOptions): Promise<DnsServers> {
     log: logEvent,
   });
 
-  for (let attempt = 1;; attempt++) {
-    const udp = await startUdpServer({
-      listen,
-      workers: options.workers,
-      board,
-      slow: (query, peer) => respond(query, { protocol: "udp", peer }),
-      log: (line) => log.info(line),
-    });
-    if (!udp.ok) throw new CliError(udp.error.message);
-    const tcp: Listener[] = [];
-    const fault = udp.value.addresses
-      .map((address) => {
-        const started = startTcpServer({ listen: address, answer, respond });
-        if (started.ok) tcp.push(started.value);
-        return started.ok ? undefined : started.error;
-      })
-      .find((error) => error !== undefined);
-    if (fault === undefined) return servers(udp.value, tcp);
-
-    await Promise.all([udp.value.stop(), ...tcp.map((listener) => listener.stop())]);
-    // A port picked for UDP may be taken for TCP: then another one will do.
-    const picked = fault.code === "in-use" && listen.some(({ port }) => port === 0);
-    if (!picked || attempt === 20) throw new CliError(fault.message);
-  }
-}
-
-function servers(udp: UdpServer, tcp: readonly Listener[]): DnsServers {
-  log.info(`answering on ${udp.addresses.map(formatHostPort).join(", ")}, UDP ${udp.mode}`);
-  return {
-    addresses: udp.addresses,
-    stop: async () =>
-      void await Promise.all([udp.stop(), ...tcp.map((listener) => listener.stop({ graceMs: 1000 }))]),
-  };
+  const started = await startDnsServer({
+    listen,
+    workers: options.workers,
+    board,
+    respond,
+    log: (line) => log.info(line),
+  });
+  if (!started.ok) throw new CliError(started.error.message);
+  const server = started.value;
+  log.info(`answering on ${server.addresses.map(formatHostPort).join(", ")}, ${server.mode}`);
+  return { addresses: server.addresses, stop: () => server.stop() };
 }
 
 function logEvent(event: ResponderEvent): void {

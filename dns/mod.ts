@@ -128,9 +128,6 @@ export { createImageSet } from "./image/set.ts";
 export type { ImageSet } from "./image/set.ts";
 export { createImageBoard } from "./server/board.ts";
 export type { ImageBoard } from "./server/board.ts";
-export { startUdpServer } from "./server/udp.ts";
-export type { SlowPath, UdpError, UdpOptions, UdpServer } from "./server/udp.ts";
-export type { UdpCounters } from "./server/udp_counters.ts";
 export { brokenZone, compileZone, createZoneBuilder } from "./zone/builder.ts";
 export type { ZoneBuilder, ZoneError, ZoneErrorCode } from "./zone/builder.ts";
 export { changedOwners, diffZones } from "./zone/diff.ts";
@@ -151,4 +148,9 @@ export {
   type Transport,
   type UpdateOutcome,
 } from "./server/responder.ts";
-export { startTcpServer, type TcpLimits, type TcpServerOptions } from "./server/tcp.ts";
+
+// the server
+export { type DnsServer, type DnsServerOptions, startDnsServer } from "./server/server.ts";
+export type { ClosingReason, DnsCounters } from "./server/counters.ts";
+export type { DnsListenError } from "./server/sockets.ts";
+export type { TcpLimits } from "./server/tcp_limits.ts";
