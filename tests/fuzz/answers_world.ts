@@ -35,7 +35,10 @@ function patched(zone: Zone): Zone {
   const other = owners.filter((_, index) => index % 3 === 1);
   let version = changed(zone, third.map((owner) => ({ owner, rrsets: [] })));
   version = changed(version, third.slice(1).map((owner) => ({ owner, rrsets: zone.rrsets(owner) })));
-  const extra = recordsOf(zone.origin, `$TTL 60\nnew A 192.0.2.99\na.b.c.new TXT "new"\n*.new.wild MX 1 new\n`);
+  const extra = recordsOf(
+    zone.origin,
+    `$TTL 60\nnew A 192.0.2.99\na.b.c.new TXT "new"\n*.new.wild MX 1 new\n`,
+  );
   return changed(version, [
     ...other.slice(0, 5).map((owner) => ({ owner, rrsets: zone.rrsets(owner).slice(0, 1) })),
     ...extra.map((record) => ({ owner: record.owner, rrsets: [{ ...record, rdatas: [record.rdata] }] })),
