@@ -8,7 +8,7 @@ export interface OursOptions {
   readonly root: string;
   /** A small program round the answer path instead of `serve`, for profiles. */
   readonly bare: boolean;
-  /** A configuration file for `serve`. */
+  /** A configuration file for `serve`; without one, nothing but rate limiting is configured: none. */
   readonly config?: string | undefined;
 }
 
@@ -33,9 +33,10 @@ export async function startSeeded(dir: string, zone: ServedZone, options: OursOp
   const port = freePort();
   const task = await taskOf(options.root, "serve");
   const off = ["--workers", "1", "--ssh", "off", "--web", "off", "--acme", "off"];
-  const config = options.config === undefined ? [] : ["--config", options.config];
+  const config = options.config ?? `${dir}/bench.toml`;
+  if (options.config === undefined) await Deno.writeTextFile(config, "[dns.rate-limit]\nenabled = false\n");
   const places = ["--data", `${dir}/data`, "--zones", `${dir}/zones`, "--dns", `127.0.0.1:${port}`];
-  const command = [Deno.execPath(), ...task, ...off, ...config, ...places];
+  const command = [Deno.execPath(), ...task, ...off, "--config", config, ...places];
   return await startServer("ours", command, port, zone.origin, { cwd: options.root, env: { INIT_CWD: dir } });
 }
 
