@@ -1,19 +1,26 @@
 /** DNS over UDP and TCP on the same addresses: plain queries from the image, the rest through the responder. */
 import {
   answerQuery,
+  type AnswerSettings,
+  COOKIE_SECRET_OCTETS,
   createAnswerContext,
   createResponder,
+  type DnsCounters,
   type ImageBoard,
   type ResponderEvent,
   type ResponderOptions,
   startDnsServer,
 } from "../dns/mod.ts";
 import { formatHostPort, type HostPort } from "./address.ts";
+import { type DnsService, dnsService } from "./dns_settings.ts";
 import { CliError, sentence } from "./errors.ts";
 import { logOf } from "./log.ts";
+import type { CountersNote } from "./server_notes.ts";
 
 export interface DnsServers {
   readonly addresses: readonly HostPort[];
+  /** Takes over all but the limits of TCP, at once and without a restart. */
+  reconfigure(service: DnsService): void;
   stop(): Promise<void>;
 }
 
@@ -23,6 +30,10 @@ export interface DnsOptions {
   readonly board: ImageBoard;
   readonly lookupKey: ResponderOptions["lookupKey"];
   readonly update: ResponderOptions["update"];
+  /** Default: as without a configuration. */
+  readonly service?: DnsService | undefined;
+  /** Called now and then, and at the end, with what was counted; only while there is something new. */
+  readonly noteCounters?: ((note: CountersNote) => void) | undefined;
 }
 
 const log = logOf("dns");
@@ -30,8 +41,12 @@ const log = logOf("dns");
 /** @throws {CliError} naming an address that cannot be listened on */
 export async function serveDns(options: DnsOptions): Promise<DnsServers> {
   const { board, listen } = options;
+  const service = options.service ?? dnsService({});
+  // One for the life of the server: what is read again must not make its cookies worthless.
+  const ownSecret = crypto.getRandomValues(new Uint8Array(COOKIE_SECRET_OCTETS));
+  let settings = settingsOf(service, ownSecret);
   const answer: ResponderOptions["answer"] = (query, out, { protocol }) =>
-    answerQuery(board.current(), query, query.length, out, createAnswerContext(protocol));
+    answerQuery(board.current(), query, query.length, out, createAnswerContext(protocol, settings));
   const respond = createResponder({
     answer,
     lookupKey: options.lookupKey,
@@ -45,13 +60,57 @@ export async function serveDns(options: DnsOptions): Promise<DnsServers> {
     workers: options.workers,
     board,
     respond,
+    settings,
+    rateLimit: service.rateLimit,
+    tcp: service.tcp,
     log: (line) => log.info(line),
   });
   if (!started.ok) throw new CliError(started.error.message);
   const server = started.value;
   log.info(`answering on ${server.addresses.map(formatHostPort).join(", ")}, ${server.mode}`);
-  return { addresses: server.addresses, stop: () => server.stop() };
+  const stopNotes = noteNowAndThen(options.noteCounters, () => server.counters());
+  return {
+    addresses: server.addresses,
+    reconfigure: (next) => {
+      settings = settingsOf(next, ownSecret);
+      server.setSettings(settings, next.rateLimit);
+    },
+    stop: async () => {
+      await server.stop();
+      stopNotes();
+    },
+  };
 }
+
+function settingsOf({ settings, cookieSecrets }: DnsService, ownSecret: Uint8Array): AnswerSettings {
+  return { ...settings, cookieSecrets: cookieSecrets ?? [ownSecret] };
+}
+
+/** Tells the counters every few seconds, where they changed. Gives what tells them a last time. */
+function noteNowAndThen(tell: DnsOptions["noteCounters"], read: () => DnsCounters): () => void {
+  let told = "";
+  const once = () => {
+    const counters = read();
+    const text = JSON.stringify(counters);
+    if (text === told) return;
+    told = text;
+    try {
+      tell?.({ at: Date.now(), pid: Deno.pid, counters });
+    } catch (error) {
+      log.error(`counters could not be noted: ${sentence(error)}`);
+    }
+  };
+  if (tell === undefined) return () => {};
+  once();
+  const timer = setInterval(once, COUNTERS_MS);
+  return () => {
+    clearInterval(timer);
+    once();
+  };
+}
+
+/** Often enough to look at, and seldom enough for a disk. */
+const COUNTERS_MS = 10_000;
 
 function logEvent(event: ResponderEvent): void {
   const from = event.peer === undefined ? "" : ` from ${event.peer.address}`;

@@ -154,3 +154,9 @@ export { type DnsServer, type DnsServerOptions, startDnsServer } from "./server/
 export type { ClosingReason, DnsCounters } from "./server/counters.ts";
 export type { DnsListenError } from "./server/sockets.ts";
 export type { TcpLimits } from "./server/tcp_limits.ts";
+
+// what an operator sets: limits of answers and connections
+export { DEFAULT_RATE_LIMIT, type RateLimit } from "./limit/limiter.ts";
+export { type AddressRange, LOOPBACK, parseRange } from "./limit/range.ts";
+export { COOKIE_SECRET_OCTETS } from "./edns/cookie.ts";
+export { TCP_DEFAULTS } from "./server/tcp_limits.ts";
