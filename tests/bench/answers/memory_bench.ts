@@ -1,8 +1,8 @@
 /**
- * A zone of 1,000,003 records: from the start of the program to its first answer, resident memory then and after
+ * A zone of 1,000,003 records, or that of another scenario: from the start of the program to its first answer, resident memory then and after
  * queries, for our server on a seeded data folder and for its peers; and what a change of one record costs ours.
  *
- *   deno task bench:answers-memory [ROUNDS] [--peers nsd,knotd] [--root DIR] [--config FILE] [--json]
+ *   deno task bench:answers-memory [ROUNDS] [SCENARIO] [--peers nsd,knotd] [--root DIR] [--config FILE] [--json]
  *
  * Memory is the proportional set size of all of a server's processes: NSD's share the zone, and it counts once. The sum
  * of resident set sizes stands beside it.
@@ -17,7 +17,7 @@ import {
 } from "../../../dns/mod.ts";
 import { connect, createRegistry, tcpResolver } from "../../../conduit/mod.ts";
 import { findProgram, run } from "../../tools/real.ts";
-import { CLIENT_CORE, dnsperf } from "./dnsperf.ts";
+import { type Asking, CLIENT_CORE, dnsperf } from "./dnsperf.ts";
 import { benchOptions, count, median } from "./options.ts";
 import { addKey, seed, startSeeded } from "./ours.ts";
 import { type BenchServer, startPeer } from "./peers.ts";
@@ -25,7 +25,7 @@ import { memoryOf } from "./processes.ts";
 import { chosen } from "./scenarios.ts";
 
 const options = benchOptions(
-  "[ROUNDS] [--peers nsd,knotd,named,pdns_server] [--root DIR] [--config FILE] [--json]",
+  "[ROUNDS] [SCENARIO] [--peers nsd,knotd,named,pdns_server] [--root DIR] [--config FILE] [--json]",
 );
 const rounds = count(options.words[0], 3);
 if (options.bare) {
@@ -45,9 +45,9 @@ interface Taken {
 await run("taskset", ["-acp", CLIENT_CORE, `${Deno.pid}`]);
 const dir = await Deno.makeTempDir({ prefix: "bailiwick-bench-" });
 try {
-  const [scenario] = chosen("b");
+  const [scenario] = chosen(options.words[1] ?? "b");
   const files = await scenario.files();
-  const zone = { origin: files.origin, file: files.zone, denial: undefined };
+  const zone = { origin: files.origin, file: files.zone, denial: scenario.denial };
   const seeding = performance.now();
   await seed(dir, zone, options);
   tell({ server: "ours", seededMs: Math.round(performance.now() - seeding) });
@@ -63,7 +63,10 @@ try {
   const taken = new Map<string, Taken[]>();
   for (let round = 0; round < rounds; round++) {
     for (const [name, start] of starts) {
-      taken.set(name, [...taken.get(name) ?? [], await take(await start(), files.questions)]);
+      taken.set(name, [
+        ...taken.get(name) ?? [],
+        await take(await start(), files.questions, scenario.asking),
+      ]);
     }
   }
   report(taken);
@@ -80,11 +83,12 @@ try {
 } finally {
   await Deno.remove(dir, { recursive: true });
 }
+Deno.exit(0);
 
-async function take(server: BenchServer, questions: string): Promise<Taken> {
+async function take(server: BenchServer, questions: string, asking: Asking): Promise<Taken> {
   try {
     const idle = await memoryOf(server.pid);
-    await dnsperf(server.port, questions, { transport: "udp", edns: "none" }, { seconds: QUERIES_SECONDS });
+    await dnsperf(server.port, questions, asking, { seconds: QUERIES_SECONDS });
     return { startMs: server.startMs, idle, loaded: await memoryOf(server.pid) };
   } finally {
     await server.stop();

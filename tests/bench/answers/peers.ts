@@ -56,6 +56,7 @@ export async function startServer(
     stdout: "null",
     stderr: "piped",
   }).spawn();
+  running.add(child);
   let said = "";
   const drained = (async () => {
     // The end is what tells; a talkative server must not fill memory.
@@ -64,7 +65,10 @@ export async function startServer(
     }
   })();
   let ended = false;
-  const status = child.status.then(() => ended = true);
+  const status = child.status.then(() => {
+    ended = true;
+    running.delete(child);
+  });
   const stop = async () => {
     if (!ended) child.kill("SIGTERM");
     const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
@@ -78,6 +82,15 @@ export async function startServer(
   }
   await stop();
   throw new Error(`${name} does not answer:\n${said}`);
+}
+
+/** A benchmark that is ended leaves no server behind. */
+const running = new Set<Deno.ChildProcess>();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => {
+    for (const child of running) child.kill("SIGKILL");
+    Deno.exit(130);
+  });
 }
 
 const STARTING_MS = 60_000;

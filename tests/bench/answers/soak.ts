@@ -46,6 +46,7 @@ try {
 } finally {
   await Deno.remove(dir, { recursive: true });
 }
+Deno.exit(0);
 
 function tell(figures: Record<string, number>): void {
   const rounded = Object.fromEntries(
