@@ -5,6 +5,7 @@ export type {
   Changed,
   ChangeError,
   Judge,
+  Judgement,
   Log,
   Primary,
   PrimaryMode,

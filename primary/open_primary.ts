@@ -228,7 +228,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     const view = viewOfAll(zone);
     const unmet = checkPrerequisites(view, prerequisites);
     if (unmet !== RCODE.NOERROR) return { rcode: unmet };
-    const judged = options.judge(request.operations, key, view);
+    const judged = await options.judge(request.operations, key, view);
     if (!judged.ok) {
       log.warn(`update by ${key} refused: ${judged.reason}`);
       return says(judged.rcode, EDE.PROHIBITED, judged.reason);

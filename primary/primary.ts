@@ -98,7 +98,9 @@ export type Judge = (
   operations: readonly UpdateOperation[],
   key: Name,
   view: ZoneView,
-) =>
+) => Judgement | Promise<Judgement>;
+
+export type Judgement =
   | { readonly ok: true; readonly operations: readonly UpdateOperation[] }
   | { readonly ok: false; readonly rcode: number; readonly reason: string };
 
