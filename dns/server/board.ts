@@ -79,7 +79,7 @@ export function createImageBoard(zones: Iterable<Zone> = []): ImageBoard {
 /** To be called once in the worker. */
 export function readBoard({ port, state }: BoardSeat): BoardReader {
   const images = new Map<number, ZoneImage>();
-  const unpacker = createImageUnpacker();
+  const unpacker = createImageUnpacker<ZoneImage>();
   let version = 0;
   let set = createImageSet([]);
   return {

@@ -4,8 +4,6 @@
  * over shared memory is sent as where it lies, each piece of shared memory once, and everything else as it is. That holds
  * for any image, whatever its fields.
  */
-import type { ZoneImage } from "../image/layout.ts";
-
 export interface PackedImage {
   readonly id: number;
   readonly content: unknown;
@@ -23,19 +21,21 @@ export interface ImageParcel {
   readonly pieces: readonly SharedPiece[];
 }
 
-export interface ImagePacker {
+export interface ImagePacker<Image> {
   /** What is new with these images, and the numbers of pieces that none of them needs any more. */
-  change(images: readonly ZoneImage[]): ImageParcel & { readonly dropped: readonly number[] };
+  change(images: readonly Image[]): ImageParcel & { readonly dropped: readonly number[] };
   /** The images of the last change, for who knows nothing. */
   everything(): ImageParcel;
 }
 
 /** Keeps account of what lies on the other side. */
-export function createImagePacker(first: readonly ZoneImage[]): ImagePacker {
+export function createImagePacker<Image extends { readonly id: number }>(
+  first: readonly Image[],
+): ImagePacker<Image> {
   const images = new Map<number, { packed: PackedImage; pieces: readonly SharedPiece[] }>();
   const numbers = new Map<SharedArrayBuffer, { piece: SharedPiece; users: number }>();
   let lastNumber = 0;
-  const packer: ImagePacker = {
+  const packer: ImagePacker<Image> = {
     change(next) {
       const added: PackedImage[] = [];
       const pieces: SharedPiece[] = [];
@@ -81,17 +81,17 @@ export function createImagePacker(first: readonly ZoneImage[]): ImagePacker {
   return packer;
 }
 
-export interface ImageUnpacker {
+export interface ImageUnpacker<Image> {
   /** The images of a parcel. Pieces that are dropped live on in images that still have them. */
-  unpack(parcel: ImageParcel & { readonly dropped: readonly number[] }): ZoneImage[];
+  unpack(parcel: ImageParcel & { readonly dropped: readonly number[] }): Image[];
 }
 
-export function createImageUnpacker(): ImageUnpacker {
+export function createImageUnpacker<Image>(): ImageUnpacker<Image> {
   const pieces = new Map<number, SharedArrayBuffer>();
   return {
     unpack(parcel) {
       for (const { number, memory } of parcel.pieces) pieces.set(number, memory);
-      const images = parcel.images.map(({ content }) => unpack(content, pieces) as ZoneImage);
+      const images = parcel.images.map(({ content }) => unpack(content, pieces) as Image);
       for (const number of parcel.dropped) pieces.delete(number);
       return images;
     },

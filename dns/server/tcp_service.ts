@@ -120,7 +120,6 @@ export function createTcpService(options: TcpServiceOptions): TcpService {
     const fd = fds[slot];
     // Who does not read its answers shall not make the system keep them.
     if (reason === "unread" || reason === "memory") libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, 8);
-    libc.close(fd);
     give(kept[slot]);
     give(unsent[slot]);
     kept[slot] = unsent[slot] = undefined;
@@ -128,6 +127,8 @@ export function createTcpService(options: TcpServiceOptions): TcpService {
     counters[COUNT.open]--;
     counters[COUNT.closed + CLOSING_REASONS.indexOf(reason)]++;
     table.release(slot);
+    // At last, so that who sees the end finds it counted.
+    libc.close(fd);
   };
 
   const give = (buffer: Uint8Array | undefined): void => {
