@@ -1,5 +1,6 @@
 /** DNS over UDP and TCP on the same addresses: plain queries from the image, the rest through the responder. */
 import {
+  addressOctetsOf,
   answerQuery,
   type AnswerSettings,
   COOKIE_SECRET_OCTETS,
@@ -10,6 +11,7 @@ import {
   type ResponderEvent,
   type ResponderOptions,
   startDnsServer,
+  type Transport,
 } from "../dns/mod.ts";
 import { formatHostPort, type HostPort } from "./address.ts";
 import { type DnsService, dnsService } from "./dns_settings.ts";
@@ -45,8 +47,16 @@ export async function serveDns(options: DnsOptions): Promise<DnsServers> {
   // One for the life of the server: what is read again must not make its cookies worthless.
   const ownSecret = crypto.getRandomValues(new Uint8Array(COOKIE_SECRET_OCTETS));
   let settings = settingsOf(service, ownSecret);
-  const answer: ResponderOptions["answer"] = (query, out, { protocol }) =>
-    answerQuery(board.current(), query, query.length, out, createAnswerContext(protocol, settings));
+  const contextOf = ({ protocol, peer }: Transport) => {
+    const context = createAnswerContext(protocol, settings);
+    const address = peer === undefined ? undefined : addressOctetsOf(peer.address);
+    if (address !== undefined) context.address.set(address);
+    context.addressOctets = address?.length ?? 0;
+    context.now = Math.floor(Date.now() / 1000);
+    return context;
+  };
+  const answer: ResponderOptions["answer"] = (query, out, transport) =>
+    answerQuery(board.current(), query, query.length, out, contextOf(transport));
   const respond = createResponder({
     answer,
     lookupKey: options.lookupKey,

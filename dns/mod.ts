@@ -160,3 +160,4 @@ export { DEFAULT_RATE_LIMIT, type RateLimit } from "./limit/limiter.ts";
 export { type AddressRange, LOOPBACK, parseRange } from "./limit/range.ts";
 export { COOKIE_SECRET_OCTETS } from "./edns/cookie.ts";
 export { TCP_DEFAULTS } from "./server/tcp_limits.ts";
+export { addressOctetsOf } from "./server/socket_address.ts";

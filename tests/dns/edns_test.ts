@@ -14,6 +14,7 @@ import {
   reserveOpt,
   responseLimit,
 } from "../../dns/edns/options.ts";
+import { ednsFor } from "../../dns/edns/reply.ts";
 
 const SETTINGS: AnswerSettings = {
   ...DEFAULT_SETTINGS,
@@ -232,4 +233,20 @@ Deno.test("what is reserved is never less than what is put, and any octets are r
     message[11] = count;
     read(message);
   }));
+});
+
+Deno.test("the full machinery's responses have the same options", () => {
+  const asked = query(opt([[3, ""], [10, "0102030405060708"], [11, ""], [9, ""]], { flags: 0x8000 }));
+  const edns = ednsFor(asked, contextOf("tcp"));
+  deepEqual(edns?.options.map(({ code }) => code), [3, 10, 11]);
+  equal(edns?.dnssecOk, true);
+  equal(edns?.udpSize, 1232);
+  equal(edns?.options[1].data.length, 24);
+  equal(ednsFor(query(), contextOf()), undefined);
+  equal(ednsFor(query(opt(), opt()), contextOf()), undefined);
+  deepEqual(ednsFor(query(opt([[10, "01"]])), contextOf())?.options, []);
+  // UPDATE: the zone section has the form of a question.
+  const update = query(opt([[3, ""]]));
+  update[2] = 0x28;
+  equal(ednsFor(update, contextOf())?.options[0].code, 3);
 });
