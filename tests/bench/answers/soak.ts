@@ -12,7 +12,8 @@ import { chosen } from "./scenarios.ts";
 
 const options = benchOptions("[QUERIES] [--root DIR] [--bare] [--config FILE] [--json]");
 const queries = count(options.words[0], 50_000_000);
-const PARTS = 20;
+// dnsperf goes through whole files only.
+const PARTS = Math.max(2, Math.min(20, Math.round(queries / 500_000)));
 
 const [existing, missing] = [chosen("a")[0], chosen("c")[0]];
 const dir = await Deno.makeTempDir({ prefix: "bailiwick-bench-" });
@@ -27,7 +28,6 @@ try {
     let now = (await memoryOf(server.pid)).resident;
     tell({ queries: asked, residentMb: now });
     for (let part = 1; part <= PARTS; part++) {
-      // dnsperf goes through whole files only, half a million questions each.
       const target = queries * part / PARTS;
       for (let i = 0; asked < target; i++) {
         const load = await dnsperf(server.port, questions[i % 2], existing.asking, { runs: 1 });
