@@ -58,11 +58,11 @@ export async function compareWith(
     const ours = see(message);
     const lines = faultsOf(question, message, ours);
     lines.push(...truncationFaults(question, ours, see(whole)));
-    // Where either is cut, the whole answers are compared: what stays of a cut one is each server's choice.
-    const cut = ours.truncated || (udp[2] & 0x02) !== 0;
+    // Where it is tight, the whole answers are compared: what is left out to fit is each server's choice.
+    const tight = ours.truncated || (udp[2] & 0x02) !== 0 || whole.length * 2 > limitOf(question);
     const pair = {
-      ours: cut ? see(whole) : ours,
-      theirs: see(cut ? await askByTcp(server.port, question.query) : udp),
+      ours: tight ? see(whole) : ours,
+      theirs: see(tight ? await askByTcp(server.port, question.query) : udp),
     };
     if (set !== images) lines.push(...additionalFaults(see(whole), authorityOf(question)));
     const context = { kind, question, zones, zone: authorityOf(question) };
@@ -123,7 +123,7 @@ export function answersOf(
  * whole, and of that the glue (RFC 9471 §3); with it, the whole answer is larger than the limit.
  */
 function truncationFaults(question: DnsQuestion, udp: Seen, whole: Seen): string[] {
-  const limit = Math.max(512, question.udpSize ?? 512);
+  const limit = limitOf(question);
   const lines: string[] = [];
   if (udp.octets > limit) lines.push(`${udp.octets} octets where ${limit} are allowed`);
   if (whole.truncated) lines.push("truncated by TCP");
@@ -142,6 +142,10 @@ function truncationFaults(question: DnsQuestion, udp: Seen, whole: Seen): string
   const known = new Set(all.map(({ text }) => text));
   for (const { text } of some) if (!known.has(text)) lines.push(`not in the whole answer: ${text}`);
   return lines;
+}
+
+function limitOf({ udpSize }: DnsQuestion): number {
+  return Math.max(512, udpSize ?? 512);
 }
 
 function show(who: string, seen: Seen): string[] {

@@ -7,6 +7,7 @@ import {
   nameOctets,
   nameToWire,
   parentName,
+  RRTYPE,
   type Zone,
 } from "../../dns/mod.ts";
 import { between, pick, seeded } from "../fuzz/seeded.ts";
@@ -78,8 +79,11 @@ const TYPES = [
 function* candidateNames(zones: readonly Zone[]): Iterable<Name> {
   yield* ["test.", ".", "elsewhere.invalid.", "sub.x.elsewhere.", "com."].map(nameFrom);
   const seen = new Set<Name>();
+  let hashes = 0;
   for (const zone of zones) {
-    for (const { owner } of zone.records()) {
+    for (const { owner, type } of zone.records()) {
+      // As many names as in the zone are hashes of others; some of them are enough.
+      if (type === RRTYPE.NSEC3 && hashes++ % 16 !== 0) seen.add(owner);
       for (
         let name: Name | undefined = owner;
         name !== undefined && !seen.has(name);

@@ -44,6 +44,21 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
+    name: "signatures that are asked for",
+    kinds: ALL,
+    because:
+      `RFC 4034 §3: RRSIG records "do not form an RRset", so no server owes all of them. We give those of every
+      type there, Knot and BIND a part.`,
+    settle(pair, { question }) {
+      const found = ({ answers }: Seen) => answers.some(isType(RRTYPE.RRSIG));
+      if (question.type !== RRTYPE.RRSIG || !found(pair.ours) || !found(pair.theirs)) return pair;
+      return both(
+        pair,
+        (seen) => ({ answers: seen.answers.filter((record) => !isType(RRTYPE.RRSIG)(record)) }),
+      );
+    },
+  },
+  {
     name: "additional data beside an answer is optional",
     kinds: ALL,
     because:
@@ -146,16 +161,16 @@ export const RULES: readonly Rule[] = [
       `RFC 6672 §3.2 step 3C: "copy that DNAME into the answer section"; a name below the label * is no match of a
       wildcard, so nothing is made from it. Knot writes the name in question as the owner, and no such DNAME exists.`,
     settle(pair, _context) {
-      const dname = pair.ours.answers.find((record) =>
-        record.type === RRTYPE.DNAME && record.owner.startsWith("*.")
+      const ours = pair.ours.answers.filter(({ type, owner }) =>
+        type === RRTYPE.DNAME && owner.startsWith("*.")
       );
-      const wrong = pair.theirs.answers.find((record) =>
-        record.type === RRTYPE.DNAME && !pair.ours.answers.some(({ text }) => text === record.text)
-      );
-      if (dname === undefined || wrong === undefined) return pair;
-      return both(pair, (seen) => ({
-        answers: seen.answers.filter(({ text }) => text !== dname.text && text !== wrong.text),
-      }));
+      const known = new Set(pair.ours.answers.map(({ text }) => text));
+      const wrong = pair.theirs.answers.filter(({ type, text }) => type === RRTYPE.DNAME && !known.has(text));
+      if (ours.length === 0 || wrong.length === 0) return pair;
+      const dropped = new Set([...ours, ...wrong].map(({ text }) => text));
+      const rest = both(pair, (seen) => ({ answers: seen.answers.filter(({ text }) => !dropped.has(text)) }));
+      // The second time that it comes to such a DNAME it stops, without what follows from there.
+      return wrong.length > 1 ? both(rest, { authorities: [], additionals: [] }) : rest;
     },
   },
   {

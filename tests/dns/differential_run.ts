@@ -63,5 +63,5 @@ function readableForNsd(texts: Zones): Zones {
   );
 }
 
-/** MD, MF and DLV are obsolete for it, and of NAPTR it reads the regular expression. */
-const NOT_FOR_BIND = [3, 4, 35, 32_769];
+/** MD, MF and DLV are obsolete for it; of NAPTR it reads the regular expression, of LOC it refuses sizes like 0e3. */
+const NOT_FOR_BIND = [3, 4, 29, 35, 32_769];

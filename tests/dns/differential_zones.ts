@@ -262,8 +262,12 @@ function cutLines(
     lines.push(`${cut} ${seconds} IN NS ${server}`);
     // Glue only where nothing else stands: a name that was given a role keeps to it.
     const role = nodes.get(server) ?? "glue";
+    const belowServed = cuts.some((cut) => nodes.get(cut) === "served" && server.endsWith(`.${cut}`));
     const glueFits = role === "glue" || role === "cut" || role === "served" || role === "nothing";
-    if (glueFits && !isRedirected(draft, server) && server.endsWith(`.${origin}`) && random() < 0.8) {
+    if (
+      glueFits && !(belowServed && !occluded) && !isRedirected(draft, server) &&
+      server.endsWith(`.${origin}`) && random() < 0.8
+    ) {
       lines.push(`${server} 600 IN A 192.0.2.53`);
       if (random() < 0.5) lines.push(`${server} 900 IN AAAA 2001:db8::53`);
     }
