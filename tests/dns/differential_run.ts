@@ -18,8 +18,19 @@ export interface Round {
 
 /** Starts the server in `dir`, asks, stops it. */
 export async function compareRound(dir: string, round: Round): Promise<Comparison> {
-  const { kind, seeds, signing } = round;
+  const { seeds, signing } = round;
   const texts = await zonesOf(dir, round);
+  return await compareZones(dir, texts, round, `${signing ?? "unsigned"} zones of seeds ${seeds.join(",")}`);
+}
+
+/** The same with given zones; the first seed is that of the questions. */
+export async function compareZones(
+  dir: string,
+  texts: Zones,
+  round: Round,
+  label: string,
+): Promise<Comparison> {
+  const { kind, seeds, signing } = round;
   const zones = Object.entries(texts).map(([origin, text]): Zone => zoneOf(origin, text));
   const questions = generateQuestions(zones, {
     seed: seeds[0],
@@ -31,8 +42,7 @@ export async function compareRound(dir: string, round: Round): Promise<Compariso
   });
   const server = await startRealServer(kind, dir, kind === "nsd" ? readableForNsd(texts) : texts);
   try {
-    const label = `${signing ?? "unsigned"} zones of seeds ${seeds.join(",")}, ${round.questions} questions`;
-    return await compareWith(kind, server, zones, questions, label);
+    return await compareWith(kind, server, zones, questions, `${label}, ${round.questions} questions`);
   } finally {
     await server.stop();
   }

@@ -12,7 +12,7 @@ import {
 } from "../../dns/mod.ts";
 import { realTest, run } from "../tools/real.ts";
 import { SIGNERS } from "./differential_signing.ts";
-import { serveWithTampering } from "./validation_server.ts";
+import { relayTo, serveZones } from "./validation_server.ts";
 import { type Expectation, expectations, SIGNED, signedTree } from "./validation_tree.ts";
 import { startUnbound } from "./validation_unbound.ts";
 
@@ -21,11 +21,11 @@ realTest(
   { needs: ["unbound", ...SIGNERS] },
   async ({ dir }) => {
     const tree = await signedTree(dir);
-    const server = serveWithTampering(tree.images);
+    const server = await serveZones(tree.zones);
     const unbound = await startUnbound(dir, {
       anchor: tree.anchor,
       origins: tree.origins,
-      port: server.port,
+      port: server.addresses[0].port,
     });
     try {
       const wrong: string[] = [];
@@ -46,10 +46,10 @@ realTest(
         }
       }
       equal(wrong.join("\n"), "", unbound.log());
-      ok(server.asked.tcp > 0, "no answer went by TCP");
+      ok(server.counters().transports.tcp4 > 0, "no answer went by TCP");
     } finally {
       await unbound.stop();
-      await server.close();
+      await server.stop();
     }
   },
 );
@@ -59,11 +59,12 @@ realTest(
   { needs: ["unbound", ...SIGNERS] },
   async ({ dir }) => {
     const tree = await signedTree(dir);
-    const server = serveWithTampering(tree.images);
+    const server = await serveZones(tree.zones);
+    const relay = relayTo(server.addresses[0].port);
     const unbound = await startUnbound(dir, {
       anchor: tree.anchor,
       origins: tree.origins,
-      port: server.port,
+      port: relay.port,
     });
     try {
       const accepted: string[] = [];
@@ -72,7 +73,7 @@ realTest(
           if (expected.security !== "secure" || expected.type === "DNSKEY") continue;
           for (const [how, remove] of REMOVALS) {
             let touched = false;
-            server.tamper = (answer) => changed(answer, expected, remove, () => touched = true);
+            relay.tamper = (answer) => changed(answer, expected, remove, () => touched = true);
             const reply = await unbound.resolve(expected.name, expected.type);
             if (touched && reply.rcode !== RCODE.SERVFAIL) {
               accepted.push(
@@ -86,7 +87,8 @@ realTest(
       deepEqual(accepted, []);
     } finally {
       await unbound.stop();
-      await server.close();
+      await relay.close();
+      await server.stop();
     }
   },
 );
@@ -96,7 +98,7 @@ realTest(
   { needs: ["delv", ...SIGNERS] },
   async ({ dir }) => {
     const tree = await signedTree(dir);
-    const server = serveWithTampering(tree.images);
+    const server = await serveZones(tree.zones);
     const anchors = tree.anchor.trim().split("\n").map((line) => {
       const [tag, algorithm, digestType, ...digest] = line.replace(/^.*\sDS\s+/, "").split(/\s+/);
       return `"." static-ds ${tag} ${algorithm} ${digestType} "${digest.join("")}";`;
@@ -106,7 +108,16 @@ realTest(
       const wrong: string[] = [];
       for (const origin of Object.keys(SIGNED)) {
         for (const { name, type, security, what } of expectations(origin)) {
-          const args = ["@127.0.0.1", "-p", `${server.port}`, "-a", `${dir}/anchors`, "+root=.", name, type];
+          const args = [
+            "@127.0.0.1",
+            "-p",
+            `${server.addresses[0].port}`,
+            "-a",
+            `${dir}/anchors`,
+            "+root=.",
+            name,
+            type,
+          ];
           const { stdout, stderr } = await run("delv", args, { check: false });
           // It has no word for an insecure denial but this one.
           const expected = security === "secure" ? /fully validated/ : /unsigned answer|fully validated/;
@@ -115,7 +126,7 @@ realTest(
       }
       equal(wrong.join("\n"), "");
     } finally {
-      await server.close();
+      await server.stop();
     }
   },
 );
