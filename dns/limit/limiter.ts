@@ -6,6 +6,10 @@
  * Hot path: one call for each UDP answer. The buckets lie in one typed array, four to a cache line; nothing is allocated.
  * `tests/bench/limiter_bench.ts` shows what a call costs.
  *
+ * Each worker has buckets of its own, which hold its share of a rate: together they never give out more than the rate. The
+ * system spreads clients over workers by address and port, so a resolver, which asks from ever new ports, gets all of it, and
+ * a client with a single port its worker's share.
+ *
  * What a network can be made to receive: `perSecond` answers of at most `udpPayload` octets for each kind and name, after
  * a first `burst`, and of the rest one in `slip`, cut to the query's own size (see `slipAnswer`). Without OPT an answer has
  * at most 512 octets.
