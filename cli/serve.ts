@@ -167,6 +167,8 @@ async function start(
     listen: settings.dns,
     workers: settings.workers,
     board,
+    service: settings.service,
+    noteCounters: (counters) => note(notes, "counters", counters),
     lookupKey: (name) => keys.lookup(name) ?? primary.keys().find((key) => key.name === name),
     update: ({ zone, prerequisites, operations, key }) =>
       primary.update({ zone, prerequisites, operations, key: key.name }),
@@ -229,6 +231,7 @@ async function start(
   return (next) => {
     live = takeOver(next);
     startLog(next.logLevel);
+    dns.reconfigure(next.service);
   };
 }
 

@@ -61,6 +61,8 @@ export type {
   ZoneFileInput,
   ZoneFileLimits,
 } from "./zonefile/parse.ts";
+export { parseZoneWire } from "./zonefile/parse.ts";
+export type { WireEntry, WireSink } from "./zonefile/parse.ts";
 export { printZone } from "./zonefile/print.ts";
 
 // messages

@@ -7,7 +7,6 @@ import {
   RCODE,
   serialGreater,
   type UpdateOperation,
-  type Zone,
   type ZoneView,
 } from "../dns/mod.ts";
 import { checkPrerequisites, covers, keyRight } from "../dns/mod.ts";
@@ -542,7 +541,7 @@ function everyZone(state: ServedState): PublishedZone[] {
 /** Steps that only remember why a zone is held, or that a file was read, change nothing that is served. */
 function isVisible(step: ZoneStep): boolean {
   const { before, after, changes } = step;
-  return before === undefined || after === undefined || changes.length > 0 ||
+  return before === undefined || after === undefined || changes?.length !== 0 ||
     (before.good === undefined) !== (after.good === undefined);
 }
 
@@ -551,15 +550,23 @@ function servedChange(step: ZoneStep): ServedChange {
     zone: step.origin,
     serial: step.after?.serial,
     previousSerial: step.before?.serial,
-    owners: step.before?.good === undefined ? everyOwner(step.after?.served) : step.changes,
+    owners: step.changes === undefined || step.before?.good === undefined ? everyOwner(step) : step.changes,
   };
 }
 
-/** All of a zone that was not served before, made as it is looked at. */
-function everyOwner(zone: Zone | undefined): Iterable<OwnerChange> {
+/** Every name of a zone before and after, made as it is looked at. */
+function everyOwner({ before, after }: ZoneStep): Iterable<OwnerChange> {
+  const was = before?.served;
+  const is = after?.served;
   return {
     *[Symbol.iterator]() {
-      for (const owner of zone?.owners() ?? []) yield { owner, before: [], after: zone?.rrsets(owner) ?? [] };
+      for (const owner of is?.owners() ?? []) {
+        yield { owner, before: was?.rrsets(owner) ?? [], after: is?.rrsets(owner) ?? [] };
+      }
+      for (const owner of was?.owners() ?? []) {
+        const after = is?.rrsets(owner) ?? [];
+        if (after.length === 0) yield { owner, before: was?.rrsets(owner) ?? [], after };
+      }
     },
   };
 }

@@ -55,8 +55,31 @@ export interface ZoneBuilder {
    * Gives the error when it cannot stand in this zone; the builder is then as it was, unless the error says `taken`.
    */
   add(record: ResourceRecord): ZoneError | undefined;
+  /** As `add`, from octets; what is passed is read during the call only. */
+  addWire(record: WireRecord): ZoneError | undefined;
   /** The zone. The builder is not to be used any more. */
   finish(): Result<Zone, ZoneError>;
+}
+
+/** A record of class IN in wire form; the object and its buffers may be used again for the next one. */
+export interface WireRecord {
+  /** A buffer that begins with the owner name, uncompressed, in any case. */
+  readonly owner: Uint8Array;
+  /** The owner is that of the call before, which gave no error other than `ttl-differs`. */
+  readonly ownerIsSame: boolean;
+  readonly type: number;
+  readonly ttl: number;
+  /** A buffer with the rdata, and where it stands there. */
+  readonly rdata: Uint8Array;
+  readonly rdataStart: number;
+  readonly rdataOctets: number;
+}
+
+/** How large a zone will be, about. */
+export interface ZoneSize {
+  /** Octets of its zone file. */
+  readonly octets?: number;
+  readonly records?: number;
 }
 
 /** All at once; the first error ends it. TTLs that differ within an RRset: the first counts (RFC 2181 §5.2). */
@@ -69,7 +92,7 @@ export function compileZone(origin: Name, records: Iterable<ResourceRecord>): Re
   return builder.finish();
 }
 
-export function createZoneBuilder(origin: Name): ZoneBuilder {
+export function createZoneBuilder(origin: Name, _size: ZoneSize = {}): ZoneBuilder {
   const originWire = nameToWire(origin);
   const scan = createNameScan();
   const wire = new Uint8Array(256);
@@ -91,7 +114,13 @@ export function createZoneBuilder(origin: Name): ZoneBuilder {
   const originLabels = scan.labels;
   insertNode(0, -1);
 
-  return { add, finish };
+  return { add, addWire, finish };
+
+  function addWire({ owner, type, ttl, rdata, rdataStart, rdataOctets }: WireRecord): ZoneError | undefined {
+    const name = nameFromWire(owner, 0)?.name ?? origin;
+    const copy = rdata.slice(rdataStart, rdataStart + rdataOctets);
+    return add({ owner: name, type, class: 1, ttl, rdata: copy });
+  }
 
   function add(record: ResourceRecord): ZoneError | undefined {
     const { owner, type, rdata } = record;

@@ -58,7 +58,9 @@ export interface OwnerChange {
  * compared at the cost of what was changed in either. A broken zone counts as one without records.
  * @throws {RangeError} for zones of two origins
  */
-export function changedOwners(before: Zone, after: Zone): OwnerChange[] {
+export function changedOwners(before: Zone, after: Zone): OwnerChange[];
+export function changedOwners(before: Zone, after: Zone, most: number): OwnerChange[] | undefined;
+export function changedOwners(before: Zone, after: Zone, most = Infinity): OwnerChange[] | undefined {
   const { deleted, added, soa } = diffZones(before, after);
   const owners = new Set([...deleted, ...added].map(({ owner }) => owner));
   const { before: was, after: is } = soa;
@@ -68,6 +70,7 @@ export function changedOwners(before: Zone, after: Zone): OwnerChange[] {
   ) {
     owners.add(before.origin);
   }
+  if (owners.size > most) return undefined;
   return [...owners].sort(compareNames).map((owner) => ({
     owner,
     before: before.rrsets(owner),

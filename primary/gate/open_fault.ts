@@ -1,4 +1,4 @@
-import type { Fault, Name, Position, RecordSink } from "../../dns/mod.ts";
+import { type Fault, type Name, nameFromWire, type Position, type WireSink } from "../../dns/mod.ts";
 
 /**
  * A fault that is known, and whose place is not: a zone keeps no places of its records. They are looked for by reading the
@@ -28,7 +28,7 @@ export type Places = (owner: Name, type: number) => Place;
 /** @param reread gives every record of the files to a sink, as when the zone was read; a sink that gives `false` ends it */
 export function closeFaults(
   faults: readonly OpenFault[],
-  reread: (sink: RecordSink) => void,
+  reread: (sink: WireSink) => void,
   top: Position,
 ): Fault[] {
   if (faults.length === 0) return [];
@@ -44,7 +44,7 @@ export function closeFaults(
 
 /** Takes records and finds where RRsets are written; ends the reading with the last one wanted. */
 export interface Locator {
-  readonly take: RecordSink;
+  readonly take: WireSink;
   isDone(): boolean;
   placeOf(owner: Name, type: number): Place | undefined;
 }
@@ -57,12 +57,15 @@ export function locator(wanted: readonly RRsetKey[]): Locator {
     else types.add(type);
   }
   const found = new Map<string, Place>();
+  let owner: Name | undefined;
   const keyOf = (owner: Name, type: number) => `${type} ${owner}`;
   return {
-    take({ owner, type, ttl }, position) {
-      const types = missing.get(owner);
-      if (types === undefined || !types.delete(type)) return undefined;
-      found.set(keyOf(owner, type), { position, ttl });
+    take(entry) {
+      const { type, ttl } = entry;
+      if (!entry.ownerIsSame) owner = nameFromWire(entry.owner, 0)?.name;
+      const types = owner && missing.get(owner);
+      if (owner === undefined || types === undefined || !types.delete(type)) return undefined;
+      found.set(keyOf(owner, type), { position: entry.position(), ttl });
       if (types.size === 0) missing.delete(owner);
       return missing.size === 0 ? false : undefined;
     },

@@ -3,11 +3,14 @@ import {
   createZoneBuilder,
   type Fault,
   type Name,
+  nameFromWire,
+  nameToWire,
   type Position,
-  type RecordSink,
   type ResourceRecord,
   RRTYPE,
   typeName,
+  type WireEntry,
+  type WireSink,
   type Zone,
   type ZoneError,
 } from "../../dns/mod.ts";
@@ -31,19 +34,44 @@ export interface Poured {
  * besides; finds what can be seen record by record.
  *
  * @param top what a fault of the zone as such points to
+ * @param octets how large the files are, about
  */
-export function pourZone(origin: Name, top: Position): { readonly take: RecordSink; finish(): Poured } {
-  const builder = createZoneBuilder(origin);
+export function pourZone(
+  origin: Name,
+  top: Position,
+  octets: number,
+): { readonly take: WireSink; finish(): Poured } {
+  const builder = createZoneBuilder(origin, { octets });
+  const apex = nameToWire(origin);
   const below = new Uint8Array(0x1_0000);
   const faults = enough<Fault>();
   const open = enough<OpenFault>();
   let soa: Position | undefined;
+  let isBelow = false;
+  let wasTaken = true;
 
-  function take(record: ResourceRecord, position: Position): void {
-    const error = builder.add(record);
-    if (record.owner !== origin) below[record.type] = 1;
-    else if (record.type === RRTYPE.SOA && error === undefined) soa ??= position;
-    if (error === undefined) return;
+  function take(entry: WireEntry): void {
+    const { type } = entry;
+    const error = builder.addWire(wasTaken || !entry.ownerIsSame ? entry : { ...entry, ownerIsSame: false });
+    wasTaken = error === undefined || error.taken === true;
+    if (!entry.ownerIsSame) isBelow = !isApex(entry.owner);
+    if (isBelow) below[type] = 1;
+    else if (type === RRTYPE.SOA && error === undefined) soa ??= entry.position();
+    if (error !== undefined) note(error, entry);
+  }
+
+  function isApex(owner: Uint8Array): boolean {
+    for (let i = 0; i < apex.length; i++) {
+      const octet = owner[i];
+      if ((octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet) !== apex[i]) return false;
+    }
+    return true;
+  }
+
+  function note(error: ZoneError, entry: WireEntry): void {
+    const position = entry.position();
+    const owner = nameFromWire(entry.owner, 0)?.name ?? origin;
+    const record = { owner, type: entry.type, ttl: entry.ttl };
     if (error.code === "ttl-differs") open.add(differingTtl(record, position));
     else if (error.code === "several-records") open.add(another(record, position));
     else faults.add(refused(origin, error, record, position));
@@ -80,8 +108,10 @@ const STAND_IN: Omit<ResourceRecord, "owner"> = {
   rdata: new Uint8Array(22),
 };
 
+type Read = Pick<ResourceRecord, "owner" | "type" | "ttl">;
+
 /** RFC 2181 §5.2; the first TTL is served. */
-function differingTtl(record: ResourceRecord, position: Position): OpenFault {
+function differingTtl(record: Read, position: Position): OpenFault {
   const { owner, type, ttl } = record;
   return {
     severity: "warning",
@@ -99,7 +129,7 @@ function differingTtl(record: ResourceRecord, position: Position): OpenFault {
   };
 }
 
-function another({ owner, type }: ResourceRecord, position: Position): OpenFault {
+function another({ owner, type }: Read, position: Position): OpenFault {
   return {
     severity: "error",
     code: SEVERAL.get(type) ?? "several-records",
@@ -120,7 +150,7 @@ const SEVERAL: ReadonlyMap<number, string> = new Map([
   [RRTYPE.DNAME, "several-dname"],
 ]);
 
-function refused(origin: Name, error: ZoneError, { owner }: ResourceRecord, position: Position): Fault {
+function refused(origin: Name, error: ZoneError, { owner }: Read, position: Position): Fault {
   switch (error.code) {
     case "out-of-zone":
       return {

@@ -1,11 +1,11 @@
 import {
   type Fault,
   type Name,
-  parseZoneFile,
+  parseZoneWire,
   type Position,
-  type RecordSink,
   type RRset,
   RRTYPE,
+  type WireSink,
   type Zone,
 } from "../../dns/mod.ts";
 import type { Oid } from "../../store/mod.ts";
@@ -44,7 +44,7 @@ export async function readZone(
   wanted: "all" | "errors" = "all",
 ): Promise<ReadZone> {
   const top = topOf(file);
-  const found = await readTexts(files, file, origin, () => pourZone(origin, top));
+  const found = await readTexts(files, file, origin, (octets) => pourZone(origin, top, octets));
   if ("fault" in found) return unread(origin, file, found.inputs, found.fault);
   const { texts, inputs, faults: parsed, pouring } = found;
   const { zone, soa, hasBelow, faults: placed, open } = pouring.finish();
@@ -107,11 +107,11 @@ interface Texts<Pouring> {
  *
  * @param pour makes what takes the records; made anew for each round, and the last one counts
  */
-async function readTexts<Pouring extends { readonly take: RecordSink }>(
+async function readTexts<Pouring extends { readonly take: WireSink }>(
   files: TreeFiles,
   file: string,
   origin: Name,
-  pour: () => Pouring,
+  pour: (octets: number) => Pouring,
 ): Promise<Texts<Pouring> | { readonly inputs: Texts<Pouring>["inputs"]; readonly fault: Fault }> {
   const inputs = new Map<string, Oid | undefined>();
   const texts = new Map<string, Uint8Array>();
@@ -132,14 +132,14 @@ async function readTexts<Pouring extends { readonly take: RecordSink }>(
     if (!texts.has(file)) {
       return { inputs, fault: error(file, "missing", `the file of the zone ${origin} is not there`) };
     }
-    const pouring = pour();
+    const pouring = pour([...texts.values()].reduce((sum, { length }) => sum + length, 0));
     const { take } = pouring;
     const faults = parseTexts(
       texts,
       file,
       origin,
       // Nothing of a round counts in which something is missing.
-      (record, position, span) => wanted.size > 0 ? undefined : take(record, position, span),
+      (entry) => wanted.size > 0 ? undefined : take(entry),
       (path) => {
         if (!inputs.has(path)) wanted.add(path);
       },
@@ -157,10 +157,10 @@ function parseTexts(
   texts: ReadonlyMap<string, Uint8Array>,
   file: string,
   origin: Name,
-  sink: RecordSink,
+  sink: WireSink,
   missing: (path: string) => void = () => {},
 ): Fault[] {
-  return parseZoneFile({
+  return parseZoneWire({
     file,
     bytes: texts.get(file) ?? new Uint8Array(),
     origin,

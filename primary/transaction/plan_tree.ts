@@ -145,7 +145,7 @@ function serialNotRaised(
   const serial = serialOf(after.good.soa);
   const served = before?.good === undefined ? floor : before.serial;
   if (served === undefined || serialGreater(serial, served)) return undefined;
-  if (serial === served && (before?.good === undefined || step.changes.length === 0)) return undefined;
+  if (serial === served && (before?.good === undefined || step.changes?.length === 0)) return undefined;
   return {
     position,
     severity: "error",

@@ -24,10 +24,14 @@ export interface ZoneStep {
   readonly after: ServedZone | undefined;
   /**
    * Owner by owner, what was served before and is after, the apex with the serials first; empty where nothing served
-   * changes, and for a zone of which nothing was served or will be.
+   * changes, and for a zone of which nothing was served or will be. `undefined` where so much differs that a list of it
+   * would be larger than the zone.
    */
-  readonly changes: readonly OwnerChange[];
+  readonly changes: readonly OwnerChange[] | undefined;
 }
+
+/** With more than that the whole zone is as good: see what the journal keeps of a step. */
+const MOST_CHANGES = 50_000;
 
 /** A zone as a change proposes it: what is served and its serial follow from it. */
 export type ProposedZone = Omit<ServedZone, "served" | "serial" | "heldBack" | "dnames">;
@@ -69,7 +73,7 @@ export function removeZone(before: ServedZone): ZoneStep {
 interface Version {
   readonly served: Zone;
   readonly heldBack: readonly HeldBack[];
-  readonly changes: readonly OwnerChange[];
+  readonly changes: ZoneStep["changes"];
 }
 
 /** Of a zone that is not served now. */
@@ -84,14 +88,15 @@ function nextVersion(before: ServedZone, layers: Layers, good: GoodLayer): Versi
   const { heldBack, served: over } = mergeLayers(layers);
   const whole = patched(good.zone, over);
   if (good.preSigned) {
-    return { served: whole, heldBack, changes: apexFirst(changedOwners(before.served, whole)) };
+    const changes = changedOwners(before.served, whole, MOST_CHANGES);
+    return { served: whole, heldBack, changes: changes && apexFirst(changes) };
   }
   // A file that differs in its serial alone changes nothing that is served.
   const unnumbered = numbered(whole, before.serial);
-  const changes = changedOwners(before.served, unnumbered);
-  if (changes.length === 0) return { served: unnumbered, heldBack, changes };
+  const changes = changedOwners(before.served, unnumbered, MOST_CHANGES);
+  if (changes?.length === 0) return { served: unnumbered, heldBack, changes };
   const served = numbered(whole, nextSerial(before.serial, good));
-  return { served, heldBack, changes: withApex(before.served, served, changes) };
+  return { served, heldBack, changes: changes && withApex(before.served, served, changes) };
 }
 
 /** Of a zone that is served, where a program changed records at some names: at their cost. */
@@ -153,7 +158,8 @@ function apexFirst(changes: readonly OwnerChange[]): OwnerChange[] {
 /** The exact difference, for IXFR; `undefined` where there is none to keep: a zone that is new, gone or unchanged. */
 export function deltaOf(step: ZoneStep): JournalDelta | undefined {
   const { before, after, changes } = step;
-  if (before?.good === undefined || after?.good === undefined || changes.length === 0) return undefined;
+  if (before?.good === undefined || after?.good === undefined) return undefined;
+  if (changes === undefined || changes.length === 0) return undefined;
   const deleted = [];
   const added = [];
   for (const change of changes) {
