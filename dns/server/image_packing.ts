@@ -115,7 +115,7 @@ function pack(value: unknown, numberOf: (memory: SharedArrayBuffer) => number): 
     if (!(value.buffer instanceof SharedArrayBuffer)) return value;
     const kind = ARRAY_KINDS.find((kind) => value instanceof ARRAYS[kind]);
     if (kind === undefined) throw new TypeError("an image has an array of a kind that is not packed");
-    const length = value.byteLength / ARRAYS[kind].BYTES_PER_ELEMENT;
+    const length = value.byteLength / (ARRAYS[kind].BYTES_PER_ELEMENT ?? 1);
     return { [SECTION]: numberOf(value.buffer), kind, from: value.byteOffset, length } satisfies PackedArray;
   }
   if (Array.isArray(value)) return value.map((element) => pack(element, numberOf));
@@ -134,18 +134,27 @@ function unpack(value: unknown, pieces: ReadonlyMap<number, SharedArrayBuffer>):
   return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, unpack(field, pieces)]));
 }
 
-type ArrayKind = "Uint8Array" | "Int32Array" | "Uint32Array" | "Uint16Array" | "Float64Array";
+type ArrayKind = "DataView" | "Uint8Array" | "Int32Array" | "Uint32Array" | "Uint16Array" | "Float64Array";
 
 const ARRAYS: Readonly<Record<ArrayKind, SharedArray>> = {
+  DataView,
   Uint8Array,
   Int32Array,
   Uint32Array,
   Uint16Array,
   Float64Array,
 };
-const ARRAY_KINDS = ["Uint8Array", "Int32Array", "Uint32Array", "Uint16Array", "Float64Array"] as const;
+const ARRAY_KINDS = [
+  "DataView",
+  "Uint8Array",
+  "Int32Array",
+  "Uint32Array",
+  "Uint16Array",
+  "Float64Array",
+] as const;
 
 interface SharedArray {
   new (memory: ArrayBufferLike, from: number, length: number): ArrayBufferView;
-  readonly BYTES_PER_ELEMENT: number;
+  /** A `DataView` has none, and counts octets. */
+  readonly BYTES_PER_ELEMENT?: number;
 }

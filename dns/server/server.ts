@@ -10,7 +10,6 @@ import type { ImageBoard } from "./board.ts";
 import type { DnsCounters } from "./counters.ts";
 import { startCrew } from "./crew.ts";
 import { openLibC } from "./libc.ts";
-import { startPortable } from "./portable.ts";
 import type { Respond } from "./responder.ts";
 import type { DnsListenError, Place } from "./sockets.ts";
 import type { TcpLimits } from "./tcp_limits.ts";
@@ -56,5 +55,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<Result<
   const libc = options.ffi === false ? "switched off" : await openLibC();
   if (typeof libc !== "string") return await startCrew(libc, options);
   options.log(`DNS without batches (${libc})`);
+  // Loaded where it is needed alone: it brings all of conduit.
+  const { startPortable } = await import("./portable.ts");
   return startPortable(options);
 }

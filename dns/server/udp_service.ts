@@ -138,7 +138,7 @@ export function createUdpService(options: UdpServiceOptions): UdpService {
       limiter = next;
     },
     serve(socket) {
-      for (let round = 0; round < ROUNDS; round++) if (serveBatch(socket) < 0) return;
+      for (let round = 0; round < ROUNDS; round++) if (serveBatch(socket) < PLENTY) return;
     },
   };
 }
@@ -165,6 +165,8 @@ function batchesOf(libc: LibC, sockets: readonly SocketPair[]): UdpBatch[] {
 const QUERY_OCTETS = 4096;
 /** Batches of one socket until the others get their turn. */
 const ROUNDS = 16;
+/** After a batch of so many there are more already; after a smaller one it is cheaper to wait than to look in vain. */
+const PLENTY = 16;
 /** Failed calls in a row after which the worker gives up and is replaced. */
 const MAX_FAILURES = 1000;
 const FORMERR = 1;

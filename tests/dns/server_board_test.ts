@@ -30,6 +30,8 @@ Deno.test("versions of a zone share their memory on the other side too, and only
   deepEqual(two, second);
   equal(two.bytes.buffer, one.bytes.buffer);
   equal(two.words.buffer, one.bytes.buffer);
+  equal(two.view.buffer, one.bytes.buffer);
+  equal(two.view.byteLength, heap.byteLength);
 
   equal(packer.change([second]).images.length, 0);
   equal(packer.change([]).dropped.length, 2);
@@ -89,6 +91,7 @@ function version(id: number, heap: SharedArrayBuffer) {
     originWire: Uint8Array.of(4, 116, 101, 115, 116, 0),
     bytes: new Uint8Array(heap),
     words: new Int32Array(heap, 0, 8),
+    view: new DataView(heap),
     patches: new Int32Array(new SharedArrayBuffer(16)),
     denial: { kind: "nsec", cells: new Int32Array(heap, 8, 2), salt: Uint8Array.of(1, 2) },
     empty: undefined,
