@@ -16,6 +16,7 @@ import {
 } from "../../dns/mod.ts";
 import { askByTcp, createAsker, type RealServer, type ServerKind } from "./answer_servers.ts";
 import { differences, faultsOf, isType, see, type Seen } from "./differential_compare.ts";
+import { unproven } from "./differential_proofs.ts";
 import { type DnsQuestion, zoneOf } from "./differential_questions.ts";
 import { settled } from "./differential_rules.ts";
 
@@ -40,6 +41,7 @@ export async function compareWith(
   const faults: string[] = [];
   const images = createImageSet(zones.map((zone) => zone.image));
   const single = new Map(zones.map((zone) => [zone, createImageSet([zone.image])]));
+  const signed = zones.every((zone) => zone.rrset(zone.origin, RRTYPE.DNSKEY) !== undefined);
   let compared = 0;
   try {
     const left = questions.values();
@@ -65,6 +67,7 @@ export async function compareWith(
       theirs: see(tight ? await askByTcp(server.port, question.query) : udp),
     };
     if (set !== images) lines.push(...additionalFaults(see(whole), authorityOf(question)));
+    if (question.dnssecOk && signed) lines.push(...unproven(see(whole), question.name, question.type));
     const context = { kind, question, zones, zone: authorityOf(question) };
     const { pair: rest, used } = settled(pair, context);
     for (const name of used) rules.set(name, (rules.get(name) ?? 0) + 1);
@@ -188,8 +191,14 @@ function additionalFaults(whole: Seen, zone: Zone | undefined): string[] {
       }
     }
   }
+  // A name that a wildcard stands for has the wildcard's addresses, which its owner alone does not show.
+  const made = new Set(
+    whole.answers.map(({ owner }) => owner).filter((owner) => zone.rrsets(owner).length === 0),
+  );
   const found = new Set(
-    whole.additionals.filter((record) => !isType(RRTYPE.RRSIG)(record)).map(({ text }) => text),
+    whole.additionals.filter(({ type, owner }) => type !== RRTYPE.RRSIG && !made.has(owner)).map(({ text }) =>
+      text
+    ),
   );
   return [
     ...[...expected].filter((text) => !found.has(text)).map((text) => `additional data is missing: ${text}`),

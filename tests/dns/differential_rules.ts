@@ -2,9 +2,19 @@
  * Where other servers may differ from us, each case by name and with the words that allow it. A rule takes what it allows
  * out of both answers; what is left must be equal.
  */
-import { isAtOrBelow, type Name, nameFromWire, RCODE, RRTYPE, type Zone } from "../../dns/mod.ts";
+import {
+  firstLabel,
+  isAtOrBelow,
+  type Name,
+  nameFromWire,
+  parentName,
+  RCODE,
+  RRTYPE,
+  type Zone,
+} from "../../dns/mod.ts";
 import type { ServerKind } from "./answer_servers.ts";
 import { isReferral, isType, type Seen } from "./differential_compare.ts";
+import { unproven } from "./differential_proofs.ts";
 import { type DnsQuestion, zoneOf } from "./differential_questions.ts";
 
 export interface Pair {
@@ -48,14 +58,11 @@ export const RULES: readonly Rule[] = [
     kinds: ALL,
     because:
       `RFC 4034 §3: RRSIG records "do not form an RRset", so no server owes all of them. We give those of every
-      type there, Knot and BIND a part.`,
+      type there, with the proof that a wildcard needs; Knot and BIND a part, Knot without it.`,
     settle(pair, { question }) {
       const found = ({ answers }: Seen) => answers.some(isType(RRTYPE.RRSIG));
       if (question.type !== RRTYPE.RRSIG || !found(pair.ours) || !found(pair.theirs)) return pair;
-      return both(
-        pair,
-        (seen) => ({ answers: seen.answers.filter((record) => !isType(RRTYPE.RRSIG)(record)) }),
-      );
+      return both(pair, WITHOUT_RECORDS);
     },
   },
   {
@@ -159,18 +166,101 @@ export const RULES: readonly Rule[] = [
     kinds: ["knotd"],
     because:
       `RFC 6672 §3.2 step 3C: "copy that DNAME into the answer section"; a name below the label * is no match of a
-      wildcard, so nothing is made from it. Knot writes the name in question as the owner, and no such DNAME exists.`,
+      wildcard, so nothing is made from it. Knot writes the name in question as the owner, and no such DNAME exists; with
+      NSEC3 it fails.`,
     settle(pair, _context) {
-      const ours = pair.ours.answers.filter(({ type, owner }) =>
+      const ours = pair.ours.answers.some(({ type, owner }) =>
         type === RRTYPE.DNAME && owner.startsWith("*.")
       );
       const known = new Set(pair.ours.answers.map(({ text }) => text));
-      const wrong = pair.theirs.answers.filter(({ type, text }) => type === RRTYPE.DNAME && !known.has(text));
-      if (ours.length === 0 || wrong.length === 0) return pair;
-      const dropped = new Set([...ours, ...wrong].map(({ text }) => text));
-      const rest = both(pair, (seen) => ({ answers: seen.answers.filter(({ text }) => !dropped.has(text)) }));
-      // The second time that it comes to such a DNAME it stops, without what follows from there.
-      return wrong.length > 1 ? both(rest, { authorities: [], additionals: [] }) : rest;
+      const wrong = pair.theirs.answers.some(({ type, text }) => type === RRTYPE.DNAME && !known.has(text));
+      if (!ours || !wrong && pair.theirs.rcode !== RCODE.SERVFAIL) return pair;
+      // Signatures, proofs and what follows from there differ with it.
+      const { rcode, authoritative } = pair.ours;
+      const failed = pair.theirs.rcode === RCODE.SERVFAIL;
+      return both(pair, { ...WITHOUT_RECORDS, ...(failed ? { rcode, authoritative } : {}) });
+    },
+  },
+  {
+    name: "the parent's NSEC that is asked for at a cut",
+    kinds: ["named"],
+    because:
+      `RFC 1034 §4.3.2 step 3b: at a cut "we have a referral"; of the parent's types there RFC 4035 §3.1.4.1 makes DS
+      alone an exception. BIND answers with its NSEC.`,
+    settle(pair, { question }) {
+      if (
+        question.type !== RRTYPE.NSEC || !isReferral(pair.ours) ||
+        !pair.theirs.answers.some(isType(RRTYPE.NSEC))
+      ) return pair;
+      return both(pair, { ...WITHOUT_RECORDS, authoritative: false });
+    },
+  },
+  {
+    name: "a hash is no name",
+    kinds: ["nsd"],
+    because:
+      `RFC 5155 §7.2.8: for a name that owns an NSEC3 record and nothing else "the response MUST be constructed as a
+      Name Error response", since it is not in the chain; so there is nothing below it either and the wildcard beside it
+      applies. NSD takes such a name for the closest encloser.`,
+    settle(pair, { question, zone }) {
+      for (
+        let at: Name | undefined = question.name;
+        at !== undefined && at !== zone?.origin;
+        at = parentName(at)
+      ) {
+        if (/^[0-9a-v]{32}$/.test(firstLabel(at))) {
+          return both(pair, { ...WITHOUT_RECORDS, rcode: RCODE.NOERROR });
+        }
+      }
+      return pair;
+    },
+  },
+  {
+    name: "names below what opt-out leaves out",
+    kinds: ["knotd"],
+    because:
+      `RFC 5155 §7.1 lets the chain leave out empty non-terminals that only insecure delegations make. What is denied
+      below one cannot be proven; RFC 2308 §2.1 wants the SOA all the same. Knot gives the code alone, without AA.`,
+    settle(pair, _context) {
+      const { rcode, authoritative, authorities } = pair.theirs;
+      const bare = rcode === RCODE.NXDOMAIN && !authoritative && authorities.length === 0;
+      return bare && pair.ours.rcode === rcode ? both(pair, { authorities: [], authoritative: true }) : pair;
+    },
+  },
+  {
+    name: "a proof that proves nothing",
+    kinds: ALL,
+    because:
+      `RFC 4035 §3.1.3, RFC 5155 §7.2: the records that prove the denial must be there; ours do, as is worked out in
+      differential_proofs.ts, and theirs do not. Knot sorts labels with the octet 0 wrong (RFC 4034 §6.1); NSD takes the
+      record at the sibling before the wildcard, not the last one below it; BIND leaves out the record that says that a
+      wildcard is an empty non-terminal.`,
+    settle(pair, { question }) {
+      if (!question.dnssecOk || unproven(pair.theirs, question.name, question.type).length === 0) return pair;
+      if (unproven(pair.ours, question.name, question.type).length > 0) return pair;
+      return both(pair, (seen) => ({
+        authorities: seen.authorities.filter(({ type, rdata }) =>
+          !isProof(type === RRTYPE.RRSIG ? rdata[0] << 8 | rdata[1] : type)
+        ),
+      }));
+    },
+  },
+  {
+    name: "more than the proof",
+    kinds: ALL,
+    because:
+      `RFC 4035 §3.1.3 and RFC 5155 §7.2 name the records that must be there. Ours prove the denial; what others add is
+      theirs to spend: NSD a record that denies the wildcard where the name is the wildcard, Knot and BIND some more.`,
+    settle(pair, { question }) {
+      const known = new Set(pair.ours.authorities.map(({ text }) => text));
+      const extra = new Set(pair.theirs.authorities.filter(({ text }) => !known.has(text)));
+      const only = [...extra].every(({ type, rdata }) =>
+        isProof(type === RRTYPE.RRSIG ? rdata[0] << 8 | rdata[1] : type)
+      );
+      if (extra.size === 0 || !only || !question.dnssecOk) return pair;
+      if (unproven(pair.ours, question.name, question.type).length > 0) return pair;
+      const authorities = pair.theirs.authorities.filter((record) => !extra.has(record));
+      return { ...pair, theirs: { ...pair.theirs, authorities } };
     },
   },
   {
@@ -195,6 +285,10 @@ export const RULES: readonly Rule[] = [
   },
 ];
 
+function isProof(type: number): boolean {
+  return type === RRTYPE.NSEC || type === RRTYPE.NSEC3;
+}
+
 const WITHOUT_RECORDS = { answers: [], authorities: [], additionals: [] };
 
 function both(pair: Pair, change: Partial<Seen> | ((seen: Seen) => Partial<Seen>)): Pair {
@@ -213,7 +307,7 @@ function lastTarget(seen: Seen): Name | undefined {
 /** Every CNAME target owns the next CNAME. */
 function endsInLoop(seen: Seen): boolean {
   return seen.answers.some(isType(RRTYPE.CNAME)) && lastTarget(seen) === undefined &&
-    seen.answers.every(isType(RRTYPE.CNAME, RRTYPE.DNAME));
+    seen.answers.every(isType(RRTYPE.CNAME, RRTYPE.DNAME, RRTYPE.RRSIG));
 }
 
 /** Both answers without what the rules allow, and the names of the rules that had something to allow. */
