@@ -99,6 +99,8 @@ export function createUdpBatch(
   const members = new Int32Array(BATCH);
   const lengths = new Int32Array(BATCH);
   const next = new Int32Array(BATCH);
+  /** The group that a message is made of; -1 for a single answer. */
+  const groupOf = new Int32Array(BATCH);
   /** Octets of the control message that arrived with a query. */
   const controlLengths = new Int32Array(BATCH);
 
@@ -201,18 +203,27 @@ export function createUdpBatch(
       lengths[groups++] = length;
     },
     send(fd, way) {
+      let messages = 0;
       let vector = 0;
       for (let group = 0; group < groups; group++) {
         const count = members[group];
         const length = lengths[group];
-        putMessage(group * MESSAGE.size, first[group], count, vector, length);
+        const together = count >= WORTHWHILE;
+        if (together) {
+          putMessage(messages * MESSAGE.size, first[group], count, vector, length);
+          groupOf[messages++] = group;
+        }
         for (let i = first[group], left = count; left > 0; i = next[i], left--) {
+          if (!together) {
+            putMessage(messages * MESSAGE.size, i, 1, vector, length);
+            groupOf[messages++] = -1;
+          }
           putVector(vector++, i, length);
         }
       }
       let refused = 0;
-      for (let sent = 0; sent < groups;) {
-        const count = libc.sendmmsg(fd, sendPointers[sent], groups - sent, 0);
+      for (let sent = 0; sent < messages;) {
+        const count = libc.sendmmsg(fd, sendPointers[sent], messages - sent, 0);
         if (count > 0) {
           sent += count;
           continue;
@@ -220,13 +231,13 @@ export function createUdpBatch(
         const code = errno(libc);
         if (code === ERRNO.EINTR) continue;
         // The one at the front cannot be sent: no route, a firewall, or the way to it knows no segments. The others may.
-        if (members[sent] === 1) {
+        const group = groupOf[sent++];
+        if (group < 0) {
           refused++;
         } else {
           if (NO_SEGMENTS.has(code)) way.rest = REST;
-          refused += sendSingly(fd, sent);
+          refused += sendSingly(fd, group);
         }
-        sent++;
       }
       groups = 0;
       return refused;
@@ -238,6 +249,8 @@ export function createUdpBatch(
   };
 }
 
+/** From so many answers on a message of segments costs less than one message each. */
+const WORTHWHILE = 4;
 /** Groups that a new answer is compared with: the latest. */
 const COMPARED = 6;
 /** Octets in a message that is cut up: an IP packet's limit with room for its headers. Segments: at most a batch. */
