@@ -44,7 +44,8 @@ export interface Merged {
  * CNAME or DNAME forbids it, people's stands and the machine's is held back.
  */
 export function mergeLayers(layers: Layers): Merged {
-  return mergeOwners(layers, layers.machine.keys(), dnameOwners(layers));
+  const { served, heldBack } = mergeOwners(layers, layers.machine.keys(), dnameOwners(layers));
+  return { served: layers.people.preSigned ? [] : served, heldBack };
 }
 
 /** As `mergeLayers`, for some names: the cost goes with them, not with the zone. */
