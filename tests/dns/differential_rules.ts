@@ -13,7 +13,7 @@ import {
   type Zone,
 } from "../../dns/mod.ts";
 import type { ServerKind } from "./answer_servers.ts";
-import { isReferral, isType, type Seen } from "./differential_compare.ts";
+import { differences, isReferral, isType, type Seen } from "./differential_compare.ts";
 import { unproven } from "./differential_proofs.ts";
 import { type DnsQuestion, zoneOf } from "./differential_questions.ts";
 
@@ -80,10 +80,10 @@ export const RULES: readonly Rule[] = [
   },
   {
     name: "addresses that are no glue",
-    kinds: ["named"],
+    kinds: ["nsd", "named"],
     because:
       `RFC 9471 §3.1 wants the glue for in-domain name servers; other addresses are additional data that may be
-      useful (RFC 1034 §4.3.2 step 6). BIND leaves them out of minimal answers.`,
+      useful (RFC 1034 §4.3.2 step 6). BIND leaves them out of minimal answers, NSD out of long ones.`,
     settle(pair, _context) {
       if (!isReferral(pair.ours)) return pair;
       const cut = pair.ours.authorities.find(isType(RRTYPE.NS))?.owner;
@@ -144,8 +144,12 @@ export const RULES: readonly Rule[] = [
     settle(pair, { zones, zone }) {
       const last = lastTarget(pair.ours);
       const leaves = last !== undefined && zoneOf(zones, last) !== zone &&
-        pair.theirs.authorities.length === 0;
-      return leaves ? both(pair, { authorities: [], additionals: [] }) : pair;
+        !pair.theirs.authorities.some(isType(RRTYPE.NS, RRTYPE.SOA));
+      if (!leaves) return pair;
+      // The proof that a wildcard needs on the way stays.
+      const known = new Set(pair.theirs.authorities.map(({ text }) => text));
+      const authorities = pair.ours.authorities.filter(({ text }) => known.has(text));
+      return both({ ...pair, ours: { ...pair.ours, authorities } }, { additionals: [] });
     },
   },
   {
@@ -314,6 +318,7 @@ function endsInLoop(seen: Seen): boolean {
 export function settled(pair: Pair, context: RuleContext): { pair: Pair; used: string[] } {
   const used: string[] = [];
   for (const rule of RULES) {
+    if (differences(pair.ours, pair.theirs).length === 0) break;
     if (!rule.kinds.includes(context.kind)) continue;
     const next = rule.settle(pair, context);
     if (next !== pair) used.push(rule.name);
