@@ -130,7 +130,8 @@ export const RULES: readonly Rule[] = [
       RFC 1034 §4.3.2 step 3a has the authoritative server copy the CNAMEs and go on. The records are the same.`,
     settle(pair, _context) {
       const loop = pair.ours.rcode === RCODE.NOERROR && pair.theirs.rcode === RCODE.SERVFAIL &&
-        pair.ours.authorities.length === 0 && pair.ours.answers.length > 0 && endsInLoop(pair.ours);
+        !pair.ours.authorities.some(isType(RRTYPE.NS, RRTYPE.SOA)) && pair.ours.answers.length > 0 &&
+        endsInLoop(pair.ours);
       return loop ? both(pair, { rcode: RCODE.NOERROR }) : pair;
     },
   },
