@@ -14,10 +14,56 @@ const duration = z.union([z.string(), z.number().int().nonnegative().transform(S
     return ms;
   });
 
+const octets = (most: number) =>
+  z.string().refine((text) => new TextEncoder().encode(text).length <= most, {
+    message: `longer than ${most} octets`,
+  });
+
+const rate = z.number().int().min(0).max(1_000_000);
+
+const addresses = z.union([z.string(), z.array(z.string()).min(1)]);
+
+const DnsSchema = z.strictObject({
+  listen: addresses.optional(),
+  "udp-payload": z.number().int().min(512).max(4096).optional(),
+  nsid: octets(128).optional(),
+  version: octets(255).optional(),
+  id: octets(255).optional(),
+  "cookie-secrets": z.array(
+    // The text of a secret must not get into a message.
+    z.string().regex(/^[0-9a-f]{32}$/i, "a cookie secret is 32 hexadecimal digits"),
+  ).max(4).optional(),
+  "rate-limit": z.strictObject({
+    enabled: z.boolean().optional(),
+    "per-second": rate.min(1).optional(),
+    answers: rate.optional(),
+    referrals: rate.optional(),
+    nodata: rate.optional(),
+    nxdomain: rate.optional(),
+    errors: rate.optional(),
+    any: rate.optional(),
+    slip: z.number().int().min(0).max(100).optional(),
+    "ipv4-prefix": z.number().int().min(8).max(32).optional(),
+    "ipv6-prefix": z.number().int().min(16).max(64).optional(),
+    exempt: z.array(z.string()).max(1000).optional(),
+  }).optional(),
+  tcp: z.strictObject({
+    "max-connections": z.number().int().min(1).max(1_000_000).optional(),
+    "max-per-address": z.number().int().min(1).max(1_000_000).optional(),
+    idle: duration.optional(),
+    message: duration.optional(),
+    keepalive: duration.optional(),
+  }).optional(),
+});
+
 const ConfigSchema = z.strictObject({
   data: z.string().optional(),
   zones: z.string().optional(),
-  dns: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
+  // The addresses alone stand for the table in which they are all.
+  dns: z.preprocess(
+    (value) => typeof value === "string" || Array.isArray(value) ? { listen: value } : value,
+    DnsSchema.optional(),
+  ),
   ssh: z.string().optional(),
   web: z.string().optional(),
   workers: z.number().int().min(1).max(256).optional(),

@@ -1,6 +1,6 @@
 /** The data directory as the contract lays it out: who may read what, and the keys that a first start makes. */
 import { join } from "node:path";
-import { generateSshKey, publicKeyOf, type SshKeyPair } from "../conduit/mod.ts";
+import type { SshKeyPair } from "../conduit/mod.ts";
 import { generateTsigKey, nameFrom, printKeyFile } from "../dns/mod.ts";
 import { type Signer, signerFrom } from "../store/mod.ts";
 import { CliError, sentence } from "./errors.ts";
@@ -61,7 +61,7 @@ export async function makeKeys(dir: DataDir): Promise<void> {
   // The public key last: a start that was killed before it is taken up where it stopped, and a private key that was
   // moved to where it is used is not made again.
   if (!exists(`${client}.pub`)) {
-    if (!exists(client)) writePrivate(client, generateSshKey(CLIENT).privateKey);
+    if (!exists(client)) writePrivate(client, (await newKey(CLIENT)).privateKey);
     const line = `${await publicLine(client)} ${CLIENT}\n`;
     if (!exists(dir.authorizedKeys)) writePrivate(dir.authorizedKeys, line);
     writePrivate(`${client}.pub`, line);
@@ -76,7 +76,7 @@ export async function makeKeys(dir: DataDir): Promise<void> {
 }
 
 /** The SSH server's own key, made on the first start. */
-export function hostKey(dir: DataDir): SshKeyPair {
+export async function hostKey(dir: DataDir): Promise<SshKeyPair> {
   const path = join(dir.keys, "host_ed25519");
   if (exists(path)) {
     return {
@@ -84,17 +84,17 @@ export function hostKey(dir: DataDir): SshKeyPair {
       publicKey: Deno.readTextFileSync(`${path}.pub`).trimEnd(),
     };
   }
-  const pair = generateSshKey("bailiwick");
+  const pair = await newKey("bailiwick");
   writePrivate(`${path}.pub`, `${pair.publicKey}\n`);
   writePrivate(path, pair.privateKey);
   return pair;
 }
 
 /** The key that signs the server's commits, made on the first start. */
-export function signingKey(dir: DataDir): Signer {
+export async function signingKey(dir: DataDir): Promise<Signer> {
   const path = join(dir.keys, "signing_ed25519");
   if (!exists(path)) {
-    const pair = generateSshKey("bailiwick");
+    const pair = await newKey("bailiwick");
     writePrivate(`${path}.pub`, `${pair.publicKey}\n`);
     writePrivate(path, pair.privateKey);
   }
@@ -117,8 +117,15 @@ export function writePrivate(path: string, content: string): void {
   Deno.renameSync(temporary, path);
 }
 
+/** What makes keys is loaded for it: that is on the first start alone. */
+async function newKey(comment: string): Promise<SshKeyPair> {
+  const { generateSshKey } = await import("../conduit/mod.ts");
+  return generateSshKey(comment);
+}
+
 /** `ssh-ed25519 AAAA…` of a private key's file. */
 async function publicLine(path: string): Promise<string> {
+  const { publicKeyOf } = await import("../conduit/mod.ts");
   const key = await publicKeyOf(Deno.readTextFileSync(path));
   if (!key.ok) throw new CliError(`${path} cannot be used: ${key.error}`);
   return `${key.value.algorithm} ${key.value.blob.toBase64()}`;

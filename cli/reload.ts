@@ -4,7 +4,7 @@ import { logOf } from "./log.ts";
 import type { ServeSettings } from "./settings.ts";
 
 /** What takes effect without a restart. */
-export type LiveSettings = Pick<ServeSettings, "keys" | "logLevel"> & {
+export type LiveSettings = Pick<ServeSettings, "keys" | "logLevel" | "service"> & {
   readonly provisioners: readonly string[];
 };
 
@@ -34,8 +34,8 @@ export function reloader(
 }
 
 export function liveSettings(settings: ServeSettings): LiveSettings {
-  const { keys, logLevel, acme } = settings;
-  return { keys, logLevel, provisioners: acme.kind === "off" ? [] : acme.provisioners };
+  const { keys, logLevel, service, acme } = settings;
+  return { keys, logLevel, service, provisioners: acme.kind === "off" ? [] : acme.provisioners };
 }
 
 /** The settings that differ and are fixed for the life of a server. */
@@ -44,6 +44,7 @@ function changedFixed(running: ServeSettings, next: ServeSettings): string[] {
   const names: string[] = fixed.filter((name) =>
     JSON.stringify(running[name]) !== JSON.stringify(next[name])
   );
+  if (JSON.stringify(running.service.tcp) !== JSON.stringify(next.service.tcp)) names.push("dns.tcp");
   const acme = (settings: ServeSettings) => JSON.stringify({ ...settings.acme, provisioners: undefined });
   return acme(running) === acme(next) ? names : [...names, "acme"];
 }

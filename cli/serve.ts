@@ -1,6 +1,8 @@
-/** `serve`: the composition root. Builds the parts, wires them, stops them in order. */
-import { createUpdateJudge, type Provisioner } from "../acme/mod.ts";
-import { knownHostsLine, parsePublicKey } from "../conduit/mod.ts";
+/**
+ * `serve`: the composition root. Builds the parts, wires them, stops them in order. Parts that may be off are loaded when
+ * they are on: what a server does not do costs it neither memory nor time.
+ */
+import type { Provisioner } from "../acme/mod.ts";
 import {
   covers,
   createImageBoard,
@@ -24,23 +26,19 @@ import {
 } from "../primary/mod.ts";
 import { StoreError } from "../store/mod.ts";
 import { formatHostPort } from "./address.ts";
-import { type Config, parseConfig } from "./config.ts";
-import { type DataDir, dataDirAt, makeFolders, makeKeys, writePrivate } from "./data_dir.ts";
+import type { Config } from "./config.ts";
+import { dataDirAt, makeFolders, makeKeys } from "./data_dir.ts";
 import { CliError, sentence } from "./errors.ts";
 import { lockDataDir } from "./lock.ts";
 import { logOf, startLog } from "./log.ts";
 import { userPath } from "./paths.ts";
 import { probeAddresses } from "./ports.ts";
 import { type LiveSettings, liveSettings, reloader } from "./reload.ts";
-import { startProvisioner } from "./serve_acme.ts";
 import { serveDns } from "./serve_dns.ts";
 import { collectionsOf, startCollector } from "./serve_collection.ts";
-import { type GitServer, type Pushes, serveGit } from "./serve_git.ts";
-import { serveDaemon } from "./serve_git_daemon.ts";
-import { serveGitHttp } from "./serve_git_http.ts";
-import { followRemote, openUpstream, type Upstream } from "./serve_remote.ts";
+import type { Pushes } from "./serve_git.ts";
+import type { Upstream } from "./serve_remote.ts";
 import { signingOf } from "./serve_signing.ts";
-import { serveWeb } from "./serve_web.ts";
 import { completeEmbedded, modeOf, openZones, refuseFaultyBundle } from "./serve_zones.ts";
 import { note, NOTES, type RunningNote } from "./server_notes.ts";
 import { type ServeFlags, type ServeSettings, serveSettings } from "./settings.ts";
@@ -52,8 +50,11 @@ const log = logOf("serve");
 
 /** Runs until SIGTERM or SIGINT. @throws {CliError} for everything that the user has to mend */
 export async function serve(flags: ServeFlags): Promise<number> {
-  const read = () =>
-    serveSettings(flags, readConfig(flags.config), { cores: navigator.hardwareConcurrency, path: userPath });
+  const parseConfig = flags.config === undefined ? undefined : (await import("./config.ts")).parseConfig;
+  const read = () => {
+    const config = parseConfig === undefined ? {} : readConfig(flags.config ?? "", parseConfig);
+    return serveSettings(flags, config, { cores: navigator.hardwareConcurrency, path: userPath });
+  };
   const settings = read();
   startLog(settings.logLevel);
   const stopping = stopSignal();
@@ -104,7 +105,7 @@ async function start(
   let live = takeOver(liveSettings(settings));
   const keys = watchTsigKeys(dir, () => live.keys);
 
-  const signing = signingOf(dir, settings.repository);
+  const signing = await signingOf(dir, settings.repository);
   let noteDamage = () => {};
   const repository = await openZones(settings, dir, {
     signing,
@@ -126,7 +127,8 @@ async function start(
   noteDamage();
   const { graceMs } = settings.repository;
   const collections = collectionsOf({ repository, state, graceMs, now: Date.now });
-  const upstream = settings.remote && await openUpstream(settings.remote, repository, collections);
+  const remote = settings.remote && await import("./serve_remote.ts");
+  const upstream = settings.remote && await remote?.openUpstream(settings.remote, repository, collections);
   undo.push(() => upstream?.close());
 
   const mode = modeOf(settings);
@@ -147,8 +149,8 @@ async function start(
   undo.push(() => primary.close());
   if (settings.bundle !== undefined) refuseFaultyBundle(settings.bundle, primary);
 
-  if (settings.remote !== undefined && upstream !== undefined) {
-    const follower = followRemote(settings.remote, upstream, primary, notes, noteDamage);
+  if (settings.remote !== undefined && remote !== undefined && upstream !== undefined) {
+    const follower = remote.followRemote(settings.remote, upstream, primary, notes, noteDamage);
     undo.push(() => follower.stop());
     const first = follower.start();
     // With a local copy there is something to serve at once; without one the first pull decides what.
@@ -165,6 +167,8 @@ async function start(
     listen: settings.dns,
     workers: settings.workers,
     board,
+    service: settings.service,
+    noteCounters: (counters) => note(notes, "counters", counters),
     lookupKey: (name) => keys.lookup(name) ?? primary.keys().find((key) => key.name === name),
     update: ({ zone, prerequisites, operations, key }) =>
       primary.update({ zone, prerequisites, operations, key: key.name }),
@@ -174,17 +178,20 @@ async function start(
     admit: (pusher) => (proposal) => primary.admitPush(proposal, pusher.who),
     readOnly: mode.kind === "read-only" ? mode.reason : undefined,
   };
-  const git = settings.ssh === "off" ? undefined : await serveGit(settings.ssh, dir, repository, pushes);
-  if (git !== undefined) {
-    undo.push(() => git.stop());
-    writeKnownHosts(dir, git);
-  }
+  const git = settings.ssh === "off"
+    ? undefined
+    : await (await import("./serve_git.ts")).serveGit(settings.ssh, dir, repository, pushes);
+  undo.push(() => git?.stop());
   const { daemon, http, passwordFile } = settings.git;
-  const gitDaemon = daemon === "off" ? undefined : await serveDaemon(daemon, repository);
+  const gitDaemon = daemon === "off"
+    ? undefined
+    : await (await import("./serve_git_daemon.ts")).serveDaemon(daemon, repository);
   undo.push(() => gitDaemon?.stop());
-  const gitHttp = http === "off" ? undefined : await serveGitHttp(http, passwordFile, repository, pushes);
+  const gitHttp = http === "off"
+    ? undefined
+    : await (await import("./serve_git_http.ts")).serveGitHttp(http, passwordFile, repository, pushes);
   undo.push(() => gitHttp?.stop());
-  const web = settings.web === "off" ? undefined : serveWeb(settings.web, {
+  const web = settings.web === "off" ? undefined : (await import("./serve_web.ts")).serveWeb(settings.web, {
     version: `bailiwick ${VERSION}`,
     zones: () => shown(primary),
     history: (zone, serial) => primary.historyOf(zone, serial, upstream?.deepen),
@@ -193,6 +200,7 @@ async function start(
   if (settings.acme.kind !== "off" && mode.kind === "read-only") {
     log.info("certificates: off, since a bundle has no place for requests and chains");
   } else if (settings.acme.kind !== "off") {
+    const { startProvisioner } = await import("./serve_acme.ts");
     const started = await startProvisioner(settings.acme, {
       dir,
       state,
@@ -223,6 +231,7 @@ async function start(
   return (next) => {
     live = takeOver(next);
     startLog(next.logLevel);
+    dns.reconfigure(next.service);
   };
 }
 
@@ -234,8 +243,7 @@ function takeOver({ keys, provisioners }: LiveSettings) {
   };
 }
 
-function readConfig(path: string | undefined): Config {
-  if (path === undefined) return {};
+function readConfig(path: string, parseConfig: (text: string, path: string) => Config): Config {
   const file = userPath(path);
   let text: string;
   try {
@@ -284,11 +292,12 @@ function certificateJudge(
   provisioners: () => readonly Name[],
   provisioner: () => Provisioner | undefined,
 ): Judge {
-  return (operations, key, view) => {
+  return async (operations, key, view) => {
     const right = keyRight(key);
     if (right === undefined || !covers(right, "update", right.zone)) {
       return { ok: false, rcode: RCODE.REFUSED, reason: `${key} may not update` };
     }
+    const { createUpdateJudge } = await import("../acme/mod.ts");
     const judge = createUpdateJudge({
       provisioners: provisioners(),
       presented: (owner, rdata) => provisioner()?.presented(owner, rdata) ?? false,
@@ -310,19 +319,6 @@ function keyName(text: string): Name {
   } catch (error) {
     throw new CliError(`acme.provisioners: ${sentence(error)}`);
   }
-}
-
-/** Ready for UserKnownHostsFile. Rewritten on every start: the port may be another one. */
-function writeKnownHosts(dir: DataDir, git: GitServer): void {
-  const key = parsePublicKey(git.publicKey);
-  if (!key.ok) throw new CliError(`${dir.keys}/host_ed25519.pub: ${key.error}`);
-  const { host, port } = git.address;
-  const hosts = host === "0.0.0.0" || host === "::"
-    ? ["127.0.0.1", "::1", "localhost"]
-    : host === "127.0.0.1" || host === "::1"
-    ? [host, "localhost"]
-    : [host];
-  writePrivate(dir.knownHosts, hosts.map((each) => `${knownHostsLine(each, port, key.value)}\n`).join(""));
 }
 
 function shown(primary: Primary) {

@@ -71,7 +71,7 @@ function certificatePrimary(primary: Primary, served: ReadonlyMap<Name, Zone>): 
     },
     subscribe: (listener) =>
       primary.subscribe((changes) =>
-        listener(new Set(changes.flatMap(({ owners }) => owners.map(({ owner }) => owner))))
+        listener(new Set(changes.flatMap(({ owners }) => Array.from(owners, ({ owner }) => owner))))
       ),
     // A change is served by this server when `change` resolves, and this version has no secondaries to wait for.
     everywhere: () => Promise.resolve({ ok: true, value: undefined }),

@@ -2,9 +2,11 @@
 import {
   type AuthorizedKey,
   type FlowError,
+  knownHostsLine,
   listenSsh,
   type OfferedKey,
   parseAuthorizedKeys,
+  parsePublicKey,
   type SshSession,
 } from "../conduit/mod.ts";
 import {
@@ -16,7 +18,7 @@ import {
   serveUploadPack,
 } from "../store/mod.ts";
 import type { HostPort } from "./address.ts";
-import { type DataDir, hostKey } from "./data_dir.ts";
+import { type DataDir, hostKey, writePrivate } from "./data_dir.ts";
 import { CliError, sentence } from "./errors.ts";
 import { logOf } from "./log.ts";
 
@@ -38,8 +40,6 @@ export interface Pushes {
 
 export interface GitServer {
   readonly address: HostPort;
-  /** The public key that clients are to expect. */
-  readonly publicKey: string;
   stop(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export async function serveGit(
   repository: Repository,
   pushes: Pushes,
 ): Promise<GitServer> {
-  const key = hostKey(dir);
+  const key = await hostKey(dir);
   const listening = await listenSsh<Pusher>({
     host: address.host,
     port: address.port,
@@ -64,11 +64,24 @@ export async function serveGit(
   });
   if (!listening.ok) throw new CliError(listening.error.message);
   const { value: listener } = listening;
+  const bound = { host: listener.address.address, port: listener.address.port };
+  writeKnownHosts(dir, bound, key.publicKey);
   return {
-    address: { host: listener.address.address, port: listener.address.port },
-    publicKey: key.publicKey,
+    address: bound,
     stop: () => listener.stop({ graceMs: 2000 }),
   };
+}
+
+/** Ready for UserKnownHostsFile. Rewritten on every start: the port may be another one. */
+function writeKnownHosts(dir: DataDir, { host, port }: HostPort, publicKey: string): void {
+  const key = parsePublicKey(publicKey);
+  if (!key.ok) throw new CliError(`${dir.keys}/host_ed25519.pub: ${key.error}`);
+  const hosts = host === "0.0.0.0" || host === "::"
+    ? ["127.0.0.1", "::1", "localhost"]
+    : host === "127.0.0.1" || host === "::1"
+    ? [host, "localhost"]
+    : [host];
+  writePrivate(dir.knownHosts, hosts.map((each) => `${knownHostsLine(each, port, key.value)}\n`).join(""));
 }
 
 /** The file is read on every login, so a line that was added or taken away counts at once. */

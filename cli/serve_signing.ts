@@ -8,8 +8,11 @@ import type { RepositorySettings } from "./settings.ts";
  * What the primary signs with, and by whom commits of `main` must be signed where the configuration asks for that.
  * @throws {CliError} where the server's own commits would not pass, or nobody's
  */
-export function signingOf(dir: DataDir, { requireSigned, allowedSigners }: RepositorySettings): Signing {
-  const signer = signingKey(dir);
+export async function signingOf(
+  dir: DataDir,
+  { requireSigned, allowedSigners }: RepositorySettings,
+): Promise<Signing> {
+  const signer = await signingKey(dir);
   // A file that others are to be added to; one that the configuration names is its owner's.
   if (!exists(dir.allowedSigners)) writePrivate(dir.allowedSigners, `${signerLine(signer)}\n`);
   if (!requireSigned) return { sign: signer.sign };

@@ -1,4 +1,5 @@
 /** What a running server notes in its database for `status`: where it answers, where its zones come from, what ails it. */
+import type { DnsCounters } from "../dns/mod.ts";
 import type { Collection, RemoteStatus } from "../primary/mod.ts";
 import type { PackDamage } from "../store/mod.ts";
 
@@ -29,12 +30,21 @@ export interface CollectionNote {
   readonly outcome: string;
 }
 
+/** What the DNS server had counted since its start. */
+export interface CountersNote {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly pid: number;
+  readonly counters: DnsCounters;
+}
+
 export interface Notes {
   readonly running: RunningNote;
   readonly source: SourceNote;
   readonly remote: RemoteNote;
   readonly damage: readonly PackDamage[];
   readonly collection: CollectionNote;
+  readonly counters: CountersNote;
 }
 
 /** The drawer that holds them. */

@@ -1,6 +1,7 @@
 /** What `serve` was asked to do: flags over the configuration file over defaults. Pure; reads no file. */
 import { type HostPort, parseHostPort, parseHostPortOrOff } from "./address.ts";
 import type { Config } from "./config.ts";
+import { type DnsService, dnsService } from "./dns_settings.ts";
 import { CliError } from "./errors.ts";
 import type { LogLevel } from "./log.ts";
 import { type RemoteSettings, remoteSettings } from "./remote_settings.ts";
@@ -24,6 +25,8 @@ export interface ServeSettings {
   /** True when the user named the zones folder: then it is worth a word that a later start ignores it. */
   readonly zonesNamed: boolean;
   readonly dns: readonly HostPort[];
+  /** How DNS is answered there. */
+  readonly service: DnsService;
   readonly ssh: HostPort | "off";
   readonly web: HostPort | "off";
   readonly workers: number;
@@ -86,13 +89,14 @@ export function serveSettings(
   if (bundle !== undefined && remote !== undefined) {
     throw new CliError(`--zones: a bundle (${zones}) cannot be served while repository.remote is followed`);
   }
-  const dns = flags.dns ?? (config.dns === undefined ? ["127.0.0.1:5300"] : [config.dns].flat());
+  const dns = flags.dns ?? [config.dns?.listen ?? "127.0.0.1:5300"].flat();
   return {
     data: context.path(flags.data ?? config.data ?? ".bailiwick"),
     zones: context.path(zones),
     bundle,
     zonesNamed: flags.zones !== undefined || config.zones !== undefined,
     dns: dns.map((text) => parseHostPort(text, flags.dns === undefined ? "dns" : "--dns")),
+    service: dnsService(config.dns ?? {}),
     ssh: parseHostPortOrOff(
       flags.ssh ?? config.ssh ?? "127.0.0.1:2222",
       flags.ssh === undefined ? "ssh" : "--ssh",

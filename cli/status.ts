@@ -8,6 +8,7 @@ import { CliError, sentence } from "./errors.ts";
 import { holderOf } from "./lock.ts";
 import { userPath } from "./paths.ts";
 import { noted, NOTES } from "./server_notes.ts";
+import { countersStatus } from "./status_counters.ts";
 import type { CertificateStatus, Status, ZoneStatus } from "./status_form.ts";
 import { statusText } from "./status_text.ts";
 import { VERSION } from "./version.ts";
@@ -29,8 +30,14 @@ async function read(dir: DataDir, now: number): Promise<Status> {
   const pid = holderOf(dir.root);
   const base = { version: VERSION, data: dir.root, at: rfc3339(now) };
   if (!exists(dir.state)) {
-    const nothing = { source: null, zones: [], certificates: [], damage: [], unread: [], collection: null };
-    return { ...base, server: { running: pid !== undefined, pid: pid || null }, ...nothing };
+    const nothing = { source: null, zones: [], certificates: [], damage: [], unread: [] };
+    return {
+      ...base,
+      server: { running: pid !== undefined, pid: pid || null },
+      ...nothing,
+      collection: null,
+      counters: null,
+    };
   }
   const state = openDatabase(dir.state);
   try {
@@ -38,6 +45,7 @@ async function read(dir: DataDir, now: number): Promise<Status> {
     const running = noted(notes, "running");
     const own = pid !== undefined && running?.pid === pid ? running : undefined;
     const collection = noted(notes, "collection");
+    const counters = noted(notes, "counters");
     const { certificates, damage, unread } = await readRepository(dir, state);
     return {
       ...base,
@@ -61,6 +69,7 @@ async function read(dir: DataDir, now: number): Promise<Status> {
       collection: collection === undefined
         ? null
         : { at: rfc3339(collection.at), outcome: collection.outcome },
+      counters: counters === undefined ? null : countersStatus(counters, rfc3339),
     };
   } finally {
     state.close();

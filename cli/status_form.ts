@@ -40,6 +40,56 @@ export interface Status {
   readonly unread: readonly string[];
   /** The last collection of the repository. */
   readonly collection: { readonly at: string; readonly outcome: string } | null;
+  /**
+   * What DNS was asked and answered, from the start of the server `pid` to `at`: a running server notes it every 10 s, and
+   * when it stops. `null` before the first one noted anything.
+   */
+  readonly counters: CountersStatus | null;
+}
+
+/** Counts; names stand only where their count is not 0. */
+export interface CountersStatus {
+  readonly at: string;
+  readonly pid: number;
+  readonly queries: number;
+  readonly answers: number;
+  /** Queries by type; `other` for those that are rarely asked for. */
+  readonly types: Readonly<Record<string, number>>;
+  /** Answers by the RCODE of their header. */
+  readonly rcodes: Readonly<Record<string, number>>;
+  /** Queries; all four always stand here. */
+  readonly transports: Readonly<Record<"udp4" | "udp6" | "tcp4" | "tcp6", number>>;
+  /** Answers by length. */
+  readonly octets: readonly HistogramBar[];
+  /** Answers by the time from receiving to sending. */
+  readonly microseconds: readonly HistogramBar[];
+  /** Not answered, being responses or shorter than a header. */
+  readonly dropped: number;
+  /** Answers with TC. */
+  readonly truncated: number;
+  /** Rate limiting: not answered, and answered with TC alone. */
+  readonly limited: number;
+  readonly slipped: number;
+  /** What the image alone does not answer: updates, TSIG; and of it what was dropped because too much was under way. */
+  readonly slow: number;
+  readonly slowDropped: number;
+  /** Answered SERVFAIL because of a fault in the program. */
+  readonly faults: number;
+  /** Answers that the system refused to send. */
+  readonly sendErrors: number;
+  readonly tcp: {
+    /** Connections: open now, accepted, closed at once because of a limit, and closed by reason. */
+    readonly open: number;
+    readonly accepted: number;
+    readonly refused: number;
+    readonly closed: Readonly<Record<string, number>>;
+  };
+}
+
+/** Values below `below` and not below the bar before: powers of 2. Bars without a count are left out. */
+export interface HistogramBar {
+  readonly below: number;
+  readonly count: number;
 }
 
 interface ServedCommits {

@@ -1,5 +1,5 @@
 /** `status` for people: a few facts, then a table a kind of thing. */
-import type { Status } from "./status_form.ts";
+import type { CountersStatus, Status } from "./status_form.ts";
 
 export function statusText(status: Status, now: number): string {
   const { zones, certificates, damage, unread } = status;
@@ -36,12 +36,30 @@ export function statusText(status: Status, now: number): string {
   return parts.join("\n\n");
 }
 
-function facts({ server, source, data, collection, zones }: Status): string {
+function facts({ server, source, data, collection, zones, counters }: Status): string {
   const lines: [string, string][] = [["server", serverText(server)], ["data", data]];
   if (source !== null) lines.push(["zones from", sourceText(source)]);
   if (zones.length === 0) lines.push(["zones", "none"]);
   if (collection !== null) lines.push(["collected", `${collection.at}: ${collection.outcome}`]);
+  const counted = counters === null ? [] : countersText(counters);
+  counted.forEach((text, index) => lines.push([index === 0 ? "answered" : "", text]));
   return lines.map(([label, text]) => `${label.padEnd(12)}${text}`).join("\n");
+}
+
+/** What is worth a line each. The rest is for `--json`. */
+function countersText(counters: CountersStatus): string[] {
+  const { at, queries, answers, rcodes, types, limited, slipped, tcp } = counters;
+  const lines = [`${answers} of ${queries} queries until ${at}`];
+  if (queries === 0) return lines;
+  const most = (counts: Readonly<Record<string, number>>) =>
+    Object.entries(counts).sort(([, a], [, b]) => b - a).slice(0, 6)
+      .map(([name, count]) => `${name} ${count}`).join(", ");
+  lines.push(most(rcodes), most(types));
+  if (limited + slipped > 0) lines.push(`rate limited: ${limited} dropped, ${slipped} sent truncated`);
+  if (tcp.accepted + tcp.refused > 0) {
+    lines.push(`TCP connections: ${tcp.open} open, ${tcp.accepted} accepted, ${tcp.refused} refused`);
+  }
+  return lines.filter((line) => line !== "");
 }
 
 function serverText({ running, pid, since, dns, ssh, web, gitDaemon, gitHttp }: Status["server"]): string {

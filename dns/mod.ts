@@ -61,6 +61,8 @@ export type {
   ZoneFileInput,
   ZoneFileLimits,
 } from "./zonefile/parse.ts";
+export { parseZoneWire } from "./zonefile/parse.ts";
+export type { WireEntry, WireSink } from "./zonefile/parse.ts";
 export { printZone } from "./zonefile/print.ts";
 
 // messages
@@ -128,9 +130,6 @@ export { createImageSet } from "./image/set.ts";
 export type { ImageSet } from "./image/set.ts";
 export { createImageBoard } from "./server/board.ts";
 export type { ImageBoard } from "./server/board.ts";
-export { startUdpServer } from "./server/udp.ts";
-export type { SlowPath, UdpError, UdpOptions, UdpServer } from "./server/udp.ts";
-export type { UdpCounters } from "./server/udp_counters.ts";
 export { brokenZone, compileZone, createZoneBuilder } from "./zone/builder.ts";
 export type { ZoneBuilder, ZoneError, ZoneErrorCode } from "./zone/builder.ts";
 export { changedOwners, diffZones } from "./zone/diff.ts";
@@ -151,8 +150,20 @@ export {
   type Transport,
   type UpdateOutcome,
 } from "./server/responder.ts";
-export { startTcpServer, type TcpLimits, type TcpServerOptions } from "./server/tcp.ts";
 
 // a zone's base made anew beside other work
 export { compactedZone, compaction, rebase } from "./zone/compact.ts";
 export type { WireRecord, ZoneSize } from "./zone/builder.ts";
+
+// the server
+export { type DnsServer, type DnsServerOptions, startDnsServer } from "./server/server.ts";
+export type { ClosingReason, DnsCounters } from "./server/counters.ts";
+export type { DnsListenError } from "./server/sockets.ts";
+export type { TcpLimits } from "./server/tcp_limits.ts";
+
+// what an operator sets: limits of answers and connections
+export { DEFAULT_RATE_LIMIT, type RateLimit } from "./limit/limiter.ts";
+export { type AddressRange, LOOPBACK, parseRange } from "./limit/range.ts";
+export { COOKIE_SECRET_OCTETS } from "./edns/cookie.ts";
+export { TCP_DEFAULTS } from "./server/tcp_limits.ts";
+export { addressOctetsOf } from "./server/socket_address.ts";

@@ -5,6 +5,7 @@ export type {
   Changed,
   ChangeError,
   Judge,
+  Judgement,
   Log,
   Primary,
   PrimaryMode,
@@ -24,7 +25,6 @@ export type { Collection } from "./state/collection.ts";
 export { createRemoteFollower } from "./remote/follower.ts";
 export type { FollowerOptions, PullOutcome, RemoteFollower, RemoteStatus, Timer } from "./remote/follower.ts";
 export type { HeldBack } from "./layers/merge.ts";
-export type { OwnerChange } from "./layers/contents.ts";
 export { COMMIT_STEPS, type CommitStep, completePending } from "./transaction/commit.ts";
 export { machineFolder, machinePath } from "./layout/machine_files.ts";
 export { isDynamicName } from "./transaction/plan_update.ts";

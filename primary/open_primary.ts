@@ -1,10 +1,9 @@
 import type { Result } from "../conduit/mod.ts";
 import {
-  brokenZone,
-  compileZone,
   EDE,
   isAtOrBelow,
   type Name,
+  type OwnerChange,
   RCODE,
   serialGreater,
   type UpdateOperation,
@@ -24,6 +23,7 @@ import {
   StoreError,
 } from "../store/mod.ts";
 import { findInFiles } from "./history/zone_history.ts";
+import { placeOf } from "./gate/read_zone.ts";
 import type { SniffCache } from "./gate/zone_set.ts";
 import type { RefusedCommits } from "./signing/signing.ts";
 import { faultLine, isForbiddenRef, pushSummary } from "./push_words.ts";
@@ -46,10 +46,10 @@ import { firstParent, treeFiles } from "./transaction/objects.ts";
 import { type KeptSerials, keptSerials } from "./serial/kept_serials.ts";
 import { troubleNotes } from "./state/troubles.ts";
 import { planTree, readGoodLayer, type TreePlan, type TreeTarget } from "./transaction/plan_tree.ts";
-import { ownerOf, planUpdate, type UpdatePlan } from "./transaction/plan_update.ts";
+import { ownerOf, planUpdate, type Reason, type UpdatePlan } from "./transaction/plan_update.ts";
 import { createQueue } from "./transaction/queue.ts";
 import { afterSteps, NOTHING_SERVED, type ServedState, zoneOf } from "./transaction/served_state.ts";
-import { type GoodLayer, servedRecords, type ServedZone, viewOf } from "./transaction/served_zone.ts";
+import type { GoodLayer, ServedZone } from "./transaction/served_zone.ts";
 import type { ZoneStep } from "./transaction/step.ts";
 import { mendSerialNotes } from "./transaction/last_serials.ts";
 import { loadServed } from "./transaction/load_served.ts";
@@ -87,7 +87,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     await mendSerialNotes({ repository, state, log, person: person(), sign: options.signing?.sign });
   }
   served = await loadServed({ repository, state, log });
-  options.publish(compileAll(served));
+  options.publish(everyZone(served));
   await takeUpRefs();
   noteTroubles(undefined);
 
@@ -95,7 +95,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     zones: () => [...served.zones.values()].sort((a, b) => (a.origin < b.origin ? -1 : 1)).map(zoneStatus),
     view: (zone) => {
       const found = served.zones.get(zone);
-      return found?.good === undefined ? undefined : viewOf(found);
+      return found?.good === undefined ? undefined : found.served;
     },
     zoneOf: (name) => zoneOf(served, name)?.origin,
     keys: () => served.keys,
@@ -227,14 +227,15 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     const view = viewOfAll(zone);
     const unmet = checkPrerequisites(view, prerequisites);
     if (unmet !== RCODE.NOERROR) return { rcode: unmet };
-    const judged = options.judge(request.operations, key, view);
+    const judged = await options.judge(request.operations, key, view);
     if (!judged.ok) {
       log.warn(`update by ${key} refused: ${judged.reason}`);
       return says(judged.rcode, EDE.PROHIBITED, judged.reason);
     }
     const planned = planUpdate(served, judged.operations, "merged");
     if (!planned.ok) {
-      const { code, reason } = planned.refusal;
+      const { code } = planned.refusal;
+      const reason = await inWords(planned.refusal.reason);
       log.info(`update by ${key} refused: ${reason}`);
       return code === "servfail"
         ? says(RCODE.SERVFAIL, EDE.NOT_READY, reason)
@@ -252,7 +253,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     const foreign = operations.map(ownerOf).find((owner) => zoneOf(served, owner) === undefined);
     if (foreign !== undefined) return failure("not-served", `${foreign} lies in no zone served here`);
     const planned = planUpdate(served, operations, "machine");
-    if (!planned.ok) return failure(planned.refusal.code, planned.refusal.reason);
+    if (!planned.ok) return failure(planned.refusal.code, await inWords(planned.refusal.reason));
     return await applyPlan(planned.plan, updateMessage(planned.plan.steps, by.message), by.author);
   }
 
@@ -303,7 +304,17 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     return outcome.ok ? { ok: true, value: { machine, serials: risen(plan.steps) } } : outcome;
   }
 
-  /** Compiles what changes, commits, and tells. After the commit point nothing can be refused any more. */
+  /** A reason that names a place is looked for in the files that are served. */
+  async function inWords(reason: Reason): Promise<string> {
+    if (typeof reason === "string") return reason;
+    const { zone, owner, type } = reason.written;
+    const file = zone.good?.file ?? zone.source.file;
+    const files = await treeFiles(repository, zone.good?.heldAt ?? served.main);
+    const position = (await placeOf(files, file, zone.origin, { owner, type }))?.position;
+    return reason.say(position === undefined ? file : `${position.file}, line ${position.line}`);
+  }
+
+  /** Commits, publishes and tells. After the commit point nothing can be refused any more. */
   async function perform(
     steps: readonly ZoneStep[],
     next: ServedState,
@@ -311,7 +322,8 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     writeObjects: () => Promise<void>,
   ): Promise<Result<void, ChangeError>> {
     const visible = steps.filter(isVisible);
-    const compiled = visible.map(({ origin, after }) => ({ origin, zone: after && compile(after) }));
+    const fresh = steps.filter(({ before, after }) => before?.served !== after?.served)
+      .map(({ origin, after }) => ({ origin, zone: after?.served }));
     const prepared: PreparedChange = {
       base: served,
       next,
@@ -319,7 +331,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       moves,
       writeObjects,
       publish: () => {
-        if (compiled.length > 0) options.publish(compiled);
+        if (fresh.length > 0) options.publish(fresh);
         served = next;
       },
     };
@@ -404,7 +416,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     if (state.pending().length > 0) {
       for (const line of await takeBackPending(repository, state)) log.warn(line);
       served = await loadServed({ repository, state, log });
-      options.publish(compileAll(served));
+      options.publish(everyZone(served));
       await takeUpRefs();
       noteTroubles(undefined);
     }
@@ -485,7 +497,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
   function viewOfAll(origin: Name): ZoneView {
     const viewAt = (owner: Name) => {
       const zone = zoneOf(served, owner);
-      return zone?.good === undefined ? undefined : viewOf(zone);
+      return zone?.good === undefined ? undefined : zone.served;
     };
     return {
       origin,
@@ -522,21 +534,14 @@ const MOST_LINES = 5000;
 /** How far back a lost last good state is looked for. */
 const HISTORY_DEPTH = 1000;
 
-function compileAll(state: ServedState): PublishedZone[] {
-  return [...state.zones.values()].map((zone) => ({ origin: zone.origin, zone: compile(zone) }));
-}
-
-function compile(zone: ServedZone) {
-  if (zone.good === undefined) return brokenZone(zone.origin);
-  const compiled = compileZone(zone.origin, servedRecords(zone));
-  if (!compiled.ok) throw new Error(`${zone.origin} cannot be compiled: ${compiled.error.message}`);
-  return compiled.value;
+function everyZone(state: ServedState): PublishedZone[] {
+  return [...state.zones.values()].map(({ origin, served }) => ({ origin, zone: served }));
 }
 
 /** Steps that only remember why a zone is held, or that a file was read, change nothing that is served. */
 function isVisible(step: ZoneStep): boolean {
   const { before, after, changes } = step;
-  return before === undefined || after === undefined || changes.length > 0 ||
+  return before === undefined || after === undefined || changes?.length !== 0 ||
     (before.good === undefined) !== (after.good === undefined);
 }
 
@@ -545,7 +550,24 @@ function servedChange(step: ZoneStep): ServedChange {
     zone: step.origin,
     serial: step.after?.serial,
     previousSerial: step.before?.serial,
-    owners: step.changes,
+    owners: step.changes === undefined || step.before?.good === undefined ? everyOwner(step) : step.changes,
+  };
+}
+
+/** Every name of a zone before and after, made as it is looked at. */
+function everyOwner({ before, after }: ZoneStep): Iterable<OwnerChange> {
+  const was = before?.served;
+  const is = after?.served;
+  return {
+    *[Symbol.iterator]() {
+      for (const owner of is?.owners() ?? []) {
+        yield { owner, before: was?.rrsets(owner) ?? [], after: is?.rrsets(owner) ?? [] };
+      }
+      for (const owner of was?.owners() ?? []) {
+        const after = is?.rrsets(owner) ?? [];
+        if (after.length === 0) yield { owner, before: was?.rrsets(owner) ?? [], after };
+      }
+    },
   };
 }
 

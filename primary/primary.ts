@@ -1,8 +1,16 @@
 import type { Result } from "../conduit/mod.ts";
-import type { Fault, Name, Prerequisite, TsigKey, UpdateOperation, Zone, ZoneView } from "../dns/mod.ts";
+import type {
+  Fault,
+  Name,
+  OwnerChange,
+  Prerequisite,
+  TsigKey,
+  UpdateOperation,
+  Zone,
+  ZoneView,
+} from "../dns/mod.ts";
 import type { Oid, Person, PushProposal, PushReply, Repository } from "../store/mod.ts";
 import type { Deepen, ZoneHistory } from "./history/zone_history.ts";
-import type { OwnerChange } from "./layers/contents.ts";
 import type { HeldBack } from "./layers/merge.ts";
 import type { Signing } from "./signing/signing.ts";
 import type { JournalDelta, State } from "./state/state.ts";
@@ -90,7 +98,9 @@ export type Judge = (
   operations: readonly UpdateOperation[],
   key: Name,
   view: ZoneView,
-) =>
+) => Judgement | Promise<Judgement>;
+
+export type Judgement =
   | { readonly ok: true; readonly operations: readonly UpdateOperation[] }
   | { readonly ok: false; readonly rcode: number; readonly reason: string };
 
@@ -121,7 +131,8 @@ export interface ServedChange {
   /** `undefined` when the zone is served no more; 0 for a broken one. */
   readonly serial: number | undefined;
   readonly previousSerial: number | undefined;
-  readonly owners: readonly OwnerChange[];
+  /** Owner by owner, what was served and is; of a zone that was not served before, all of it. */
+  readonly owners: Iterable<OwnerChange>;
 }
 
 /** A zone for the image: compiled, the placeholder of a broken one, or `undefined` to take it out. */

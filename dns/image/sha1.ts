@@ -61,7 +61,7 @@ function digest(length: number): void {
   for (let i = rest + 1; i < 64; i++) block[i] = 0;
   if (rest > 55) {
     compress(block, 0);
-    for (let i = 0; i < 56; i++) block[i] = 0;
+    for (let i = 0; i < 64; i++) block[i] = 0;
   }
   block[62] = length >>> 5;
   block[63] = length << 3;

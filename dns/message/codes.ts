@@ -38,6 +38,7 @@ export const EDNS_OPTION = {
   TCP_KEEPALIVE: 11,
   PADDING: 12,
   EXTENDED_ERROR: 15,
+  ZONE_VERSION: 19,
 } as const;
 
 /** Extended DNS errors (RFC 8914 §4). */

@@ -2,18 +2,27 @@
  * Where the zones that are answered from are published. The main thread holds the one current set; each worker has a
  * post box and a number in shared memory that says when there is something new in it. A worker that blocks in a system
  * call receives no events, but it can look at the number and empty its box by itself.
+ *
+ * Versions of a zone share most of their memory. What lies in shared memory is sent to a worker once, and later versions
+ * refer to it by number; so publishing a change costs what is new, whatever the zone's size.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { ZoneImage } from "../image/layout.ts";
 import { createImageSet, type ImageSet } from "../image/set.ts";
 import type { Zone } from "../zone/zone.ts";
+import {
+  createImagePacker,
+  createImageUnpacker,
+  type PackedImage,
+  type SharedPiece,
+} from "./image_packing.ts";
 
 export interface ImageBoard {
   /** What is answered from now. */
   current(): ImageSet;
   /**
-   * Replaces the whole set at once. When it returns, no reader is still answering from an older one, and only images that
-   * a reader did not have yet were sent to it.
+   * Replaces the whole set at once. When it returns, no reader is still answering from an older one, and only what a
+   * reader did not have yet was sent to it. It waits for a reader no longer than for the end of its batch.
    * @throws {RangeError} for two zones of one origin; what was published stays
    */
   publish(zones: Iterable<Zone>): void;
@@ -37,22 +46,25 @@ export interface BoardReader {
 
 export function createImageBoard(zones: Iterable<Zone> = []): ImageBoard {
   let current = imagesOf(zones);
-  const seats = new Set<{ seat: BoardSeat; outgoing: MessagePort; known: Set<number> }>();
+  const packer = createImagePacker(current.zones);
+  const seats = new Set<{ seat: BoardSeat; outgoing: MessagePort }>();
   return {
     current: () => current,
     publish(zones) {
       const next = imagesOf(zones);
       current = next;
-      for (const seat of seats) send(seat, next);
+      const { images, pieces, dropped } = packer.change(next.zones);
+      const ids = next.zones.map((zone) => zone.id);
+      for (const seat of seats) send(seat, { ids, images, pieces, dropped });
       // All have the news; who began before it came must have finished with the old set.
       for (const { seat } of seats) awaitReader(seat.state);
     },
     seat() {
       const { port1, port2 } = new MessageChannel();
       const state = new Int32Array(new SharedArrayBuffer(4 * STATE.size));
-      const entry = { seat: { port: port2, state }, outgoing: port1, known: new Set<number>() };
+      const entry = { seat: { port: port2, state }, outgoing: port1 };
       seats.add(entry);
-      send(entry, current);
+      send(entry, { ...packer.everything(), ids: current.zones.map((zone) => zone.id), dropped: [] });
       return {
         seat: entry.seat,
         leave() {
@@ -67,34 +79,41 @@ export function createImageBoard(zones: Iterable<Zone> = []): ImageBoard {
 /** To be called once in the worker. */
 export function readBoard({ port, state }: BoardSeat): BoardReader {
   const images = new Map<number, ZoneImage>();
+  const unpacker = createImageUnpacker<ZoneImage>();
   let version = 0;
   let set = createImageSet([]);
   return {
     begin() {
       // The order matters: busy first, then the look at the version. `publish` does it the other way round.
-      Atomics.store(state, STATE.busy, 1);
+      Atomics.store(state, STATE.busy, BUSY);
       while (Atomics.load(state, STATE.version) !== version) {
         const received = receiveMessageOnPort(port);
         if (received === undefined) break;
         const news: News = received.message;
-        for (const image of news.images) images.set(image.id, unpacked(image));
+        for (const image of unpacker.unpack(news)) images.set(image.id, image);
         const zones = news.ids.flatMap((id) => images.get(id) ?? []);
-        const kept = new Set(news.ids);
-        for (const id of images.keys()) if (!kept.has(id)) images.delete(id);
+        if (images.size > zones.length) {
+          const kept = new Set(news.ids);
+          for (const id of images.keys()) if (!kept.has(id)) images.delete(id);
+        }
         set = createImageSet(zones);
         version = news.version;
       }
       return set;
     },
     done() {
-      Atomics.store(state, STATE.busy, 0);
-      Atomics.notify(state, STATE.busy);
+      if (Atomics.exchange(state, STATE.busy, IDLE) === AWAITED) Atomics.notify(state, STATE.busy);
     },
   };
 }
 
 /** Numbers in a seat's shared memory. */
 const STATE = { version: 0, busy: 1, size: 2 } as const;
+
+/** What `STATE.busy` says: a reader is at work with a set, and `publish` sleeps until it is not. */
+const IDLE = 0;
+const BUSY = 1;
+const AWAITED = 2;
 
 /** A batch takes well under a millisecond; a reader that has not finished by then is no longer running. */
 const PATIENCE_MS = 1000;
@@ -105,51 +124,19 @@ interface News {
   readonly ids: readonly number[];
   /** Those that the reader did not have. */
   readonly images: readonly PackedImage[];
+  readonly pieces: readonly SharedPiece[];
+  readonly dropped: readonly number[];
 }
 
-/**
- * An image with its memory instead of the arrays over it. Deno's `receiveMessageOnPort` walks through every element of a
- * typed array that it receives, which for a zone of 200,000 records stops a worker for seconds; it passes memory as such.
- */
-interface PackedImage extends Omit<ZoneImage, keyof SharedArrays> {
-  readonly memory: { readonly [array in "heap" | "slots" | "patches"]: ArrayBufferLike };
-}
-
-/** Each array is the whole of its memory (`dns/zone/memory.ts`). */
-type SharedArrays = Pick<ZoneImage, "bytes" | "words" | "view" | "slots" | "patches">;
-
-function packed({ bytes, words: _words, view: _view, slots, patches, ...rest }: ZoneImage): PackedImage {
-  return {
-    ...rest,
-    memory: { heap: bytes.buffer, slots: slots.buffer, patches: patches.buffer },
-  };
-}
-
-function unpacked({ memory, ...rest }: PackedImage): ZoneImage {
-  return {
-    ...rest,
-    bytes: new Uint8Array(memory.heap),
-    words: new Int32Array(memory.heap),
-    view: new DataView(memory.heap),
-    slots: new Int32Array(memory.slots),
-    patches: new Int32Array(memory.patches),
-  };
-}
-
-function send(
-  entry: { seat: BoardSeat; outgoing: MessagePort; known: Set<number> },
-  set: ImageSet,
-): void {
-  const ids = set.zones.map((zone) => zone.id);
+function send(entry: { seat: BoardSeat; outgoing: MessagePort }, news: Omit<News, "version">): void {
   const version = Atomics.load(entry.seat.state, STATE.version) + 1 | 0;
-  const images = set.zones.filter((zone) => !entry.known.has(zone.id)).map(packed);
-  entry.known = new Set(ids);
-  entry.outgoing.postMessage({ version, ids, images } satisfies News);
+  entry.outgoing.postMessage({ ...news, version } satisfies News);
   Atomics.store(entry.seat.state, STATE.version, version);
 }
 
 function awaitReader(state: Int32Array): void {
-  Atomics.wait(state, STATE.busy, 1, PATIENCE_MS);
+  if (Atomics.compareExchange(state, STATE.busy, BUSY, AWAITED) === IDLE) return;
+  Atomics.wait(state, STATE.busy, AWAITED, PATIENCE_MS);
 }
 
 function imagesOf(zones: Iterable<Zone>): ImageSet {

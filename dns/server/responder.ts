@@ -3,6 +3,8 @@
  * octet string in, one out; nothing here opens a socket.
  */
 import type { PeerAddress } from "../../conduit/mod.ts";
+import type { AnswerContext } from "../answer/context.ts";
+import { ednsFor } from "../edns/reply.ts";
 import { EDE, OPCODE, RCODE } from "../message/codes.ts";
 import { type ExtendedError, extendedErrorOption } from "../message/edns.ts";
 import {
@@ -32,6 +34,8 @@ export interface ResponderOptions {
    * -1 for what it leaves to others.
    */
   readonly answer: (query: Uint8Array, out: Uint8Array, transport: Transport) => number;
+  /** For OPT of what is written here: NSID, cookies and keepalive as configured; without it OPT is bare. */
+  readonly context?: ((transport: Transport) => AnswerContext) | undefined;
   readonly lookupKey: (name: Name) => TsigKey | undefined;
   /** Carries out an update whose signature is right and whose key has the right to its zone section. */
   readonly update: (request: SignedUpdate) => Promise<UpdateOutcome>;
@@ -89,6 +93,7 @@ export function createResponder(options: ResponderOptions): Respond {
       message: verdict.kind === "valid" ? verdict.message : query,
       verdict,
       transport,
+      context: options.context?.(transport),
     };
     if (opcodeOf(query) === OPCODE.UPDATE) return await respondToUpdate(request);
     return signed(respondToQuery(request), request);
@@ -189,6 +194,7 @@ interface Request {
   readonly message: Uint8Array;
   readonly verdict: Valid | { readonly kind: "unsigned" };
   readonly transport: Transport;
+  readonly context: AnswerContext | undefined;
 }
 
 const NO_TRANSFERS: ExtendedError = {
@@ -202,10 +208,12 @@ const MAX_UDP_OCTETS = 1232;
 const MIN_UDP_OCTETS = 512;
 
 /** A response without records; RFC 6891 §6.1.1 and RFC 8914 §2: OPT, and so an extended error, only to who sent one. */
-function reply({ message }: Request, rcode: number, ede?: ExtendedError): Uint8Array | undefined {
+function reply({ message, context }: Request, rcode: number, ede?: ExtendedError): Uint8Array | undefined {
   if (layoutOf(message)?.opt === undefined) return bareReply(message, rcode);
   const options = ede === undefined ? [] : [extendedErrorOption(ede)];
-  return bareReply(message, rcode, { ...plainEdns(MAX_UDP_OCTETS), options });
+  const edns = context === undefined ? undefined : ednsFor(message, context);
+  const { options: own, ...rest } = edns ?? plainEdns(MAX_UDP_OCTETS);
+  return bareReply(message, rcode, { ...rest, options: [...own, ...options] });
 }
 
 function truncated(response: Uint8Array | undefined): Uint8Array | undefined {

@@ -1,4 +1,7 @@
-/** DNS over TCP (RFC 7766): framing, pipelining, and limits that keep one client from costing the others. */
+/**
+ * DNS over TCP (RFC 7766) on the runtime's sockets, and over any other flow: framing, pipelining, and limits that keep one
+ * client from costing the others.
+ */
 import {
   type Flow,
   FlowError,
@@ -11,6 +14,7 @@ import {
 import { MAX_MESSAGE_OCTETS } from "../message/header.ts";
 import type { Respond, Transport } from "./responder.ts";
 import { createFrameReader, frame } from "./tcp_frames.ts";
+import { TCP_DEFAULTS, type TcpLimits } from "./tcp_limits.ts";
 
 export interface TcpServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
@@ -21,21 +25,8 @@ export interface TcpServerOptions {
   readonly respond: Respond;
   readonly limits?: TcpLimits | undefined;
   readonly report?: ((event: ListenEvent) => void) | undefined;
-}
-
-export interface TcpLimits {
-  /** Connections in all; default 512. */
-  readonly maxConnections?: number | undefined;
-  /** Connections from one address; default 64. */
-  readonly maxPerAddress?: number | undefined;
-  /**
-   * Milliseconds that a client may be silent, or leave its answers unread; default 10 000 (RFC 7766 §6.2.3: a few seconds).
-   */
-  readonly idleMs?: number | undefined;
-  /** Milliseconds that a message may take to arrive once it has begun; default 5 000. */
-  readonly messageMs?: number | undefined;
-  /** Queries of one connection at work at the same time; default 32. More are not read until some are answered. */
-  readonly maxPipelined?: number | undefined;
+  /** Told of each connection that is served. */
+  readonly onConnection?: (() => void) | undefined;
 }
 
 /** Listens and answers. A port in use and the like is the error; clients' faults end their own connections and nothing else. */
@@ -44,11 +35,14 @@ export function startTcpServer(options: TcpServerOptions): Result<Listener, List
   return listenTcp({
     host: options.listen.host,
     port: options.listen.port,
-    maxConnections: limits.maxConnections ?? 512,
-    maxPerAddress: limits.maxPerAddress ?? 64,
-    idleMs: limits.idleMs ?? 10_000,
+    maxConnections: limits.maxConnections ?? TCP_DEFAULTS.maxConnections,
+    maxPerAddress: limits.maxPerAddress ?? TCP_DEFAULTS.maxPerAddress,
+    idleMs: limits.idleMs ?? TCP_DEFAULTS.idleMs,
     report: options.report,
-  }, (flow) => serveFlow(flow, options));
+  }, (flow) => {
+    options.onConnection?.();
+    return serveFlow(flow, options);
+  });
 }
 
 /** Answers the queries of one connection until its client ends it, breaks it, or costs too much. */
@@ -56,7 +50,8 @@ export async function serveFlow(
   flow: Flow,
   options: Pick<TcpServerOptions, "answer" | "respond" | "limits">,
 ): Promise<void> {
-  const { messageMs = 5_000, maxPipelined = 32 } = options.limits ?? {};
+  const messageMs = options.limits?.messageMs ?? TCP_DEFAULTS.messageMs;
+  const maxPipelined = options.limits?.maxPipelined ?? TCP_DEFAULTS.maxPipelined;
   const transport: Transport = { protocol: "tcp", peer: flow.peer };
   const frames = createFrameReader();
   const slow = new Set<Promise<void>>();

@@ -64,13 +64,44 @@ export interface RecordSpan {
 
 export type RecordSink = (record: ResourceRecord, position: Position, span: RecordSpan) => void;
 
+/** A record in wire form. The object and its buffers serve again for the next one. */
+export interface WireEntry {
+  /** Begins with the owner name, uncompressed, in the case it is written in. */
+  readonly owner: Uint8Array;
+  /** The owner is that of the entry before. */
+  readonly ownerIsSame: boolean;
+  readonly type: number;
+  readonly ttl: number;
+  readonly rdata: Uint8Array;
+  readonly rdataStart: number;
+  readonly rdataOctets: number;
+  /** As a `RecordSink` is told it; made when it is asked for. */
+  position(): Position;
+}
+
+/** Takes a record; `false` ends the reading. */
+export type WireSink = (entry: WireEntry) => false | void;
+
+/** As `parseZoneFile`, for who takes octets: no object and no string is made for a record. */
+export function parseZoneWire(input: ZoneFileInput, sink: WireSink): Fault[] {
+  const reading = newReading(input, { sink, entry: new Entry() });
+  new FileParser(reading, input.file, input.bytes, input.origin, NO_OWNER).run();
+  return reading.faults;
+}
+
 /**
  * Reads a zone file: each record goes to `sink` in the order of the text, with the position of its owner (of its first
  * token where the owner is left out). Gives every fault found; after one, reading goes on with the next entry. Whether
  * the records make a zone is not judged here. Rdata are views of shared buffers: copy what is to outlive its zone.
  */
 export function parseZoneFile(input: ZoneFileInput, sink: RecordSink): Fault[] {
-  const reading: Reading = {
+  const reading = newReading(input, sink);
+  new FileParser(reading, input.file, input.bytes, input.origin, NO_OWNER).run();
+  return reading.faults;
+}
+
+function newReading(input: ZoneFileInput, sink: Reading["sink"]): Reading {
+  return {
     sink,
     faults: [],
     limits: { ...ZONE_FILE_LIMITS, ...input.limits },
@@ -81,10 +112,10 @@ export function parseZoneFile(input: ZoneFileInput, sink: RecordSink): Fault[] {
     arena: new Arena(),
     defaultTtl: undefined,
     lastTtl: undefined,
+    owners: 0,
+    lastOwner: -1,
     stopped: false,
   };
-  new FileParser(reading, input.file, input.bytes, input.origin, undefined).run();
-  return reading.faults;
 }
 
 /** The position of an offset in a file. */
@@ -106,7 +137,7 @@ const DOT = 0x2e;
 
 /** What a file and the files it includes share. */
 interface Reading {
-  readonly sink: RecordSink;
+  readonly sink: RecordSink | { readonly sink: WireSink; readonly entry: Entry };
   readonly faults: Fault[];
   readonly limits: ZoneFileLimits;
   readonly include: IncludeReader | undefined;
@@ -120,7 +151,36 @@ interface Reading {
   defaultTtl: number | undefined;
   /** The last one stated with a record. */
   lastTtl: number | undefined;
+  /** Owners read so far, and the number of the one that a sink was given last. */
+  owners: number;
+  lastOwner: number;
   stopped: boolean;
+}
+
+/** The owner of an entry: as text for a sink of records, in wire form for one of octets. */
+interface Owner {
+  readonly number: number;
+  readonly name: Name;
+  readonly wire: Uint8Array;
+}
+
+const NO_OWNER: Owner = { number: -1, name: ROOT, wire: new Uint8Array(0) };
+
+/** What a `WireSink` is given, over and over. */
+class Entry implements WireEntry {
+  owner: Uint8Array = NO_OWNER.wire;
+  ownerIsSame = false;
+  type = 0;
+  ttl = 0;
+  rdata: Uint8Array = NO_OWNER.wire;
+  readonly rdataStart = 0;
+  rdataOctets = 0;
+  parser: FileParser | undefined = undefined;
+
+  position(): Position {
+    if (this.parser === undefined) throw new RangeError("no entry was read yet");
+    return this.parser.place();
+  }
 }
 
 class FileParser {
@@ -132,7 +192,11 @@ class FileParser {
   #origin: Name = ROOT;
   #originSuffix = "";
   #originOctets = 1;
-  #owner: Name | undefined;
+  /** -1: none yet. */
+  #ownerNumber: number;
+  #ownerName: Name;
+  /** With room for what is found to be too long for a name. */
+  readonly #ownerWire = new Uint8Array(4 * MAX_NAME_OCTETS);
   /** Where the owner was written last with this origin. */
   #ownerStart = 0;
   #ownerEnd = 0;
@@ -140,13 +204,20 @@ class FileParser {
   #line = 1;
   #unclosed = 0;
 
-  constructor(reading: Reading, file: string, bytes: Uint8Array, origin: Name, owner: Name | undefined) {
+  constructor(reading: Reading, file: string, bytes: Uint8Array, origin: Name, owner: Owner) {
     this.#reading = reading;
     this.#file = file;
     this.#bytes = bytes;
     this.#input = new RdataInput(this.#tokens, 0, nameToWire(origin));
     this.#setOrigin(origin);
-    this.#owner = owner;
+    this.#ownerNumber = owner.number;
+    this.#ownerName = owner.name;
+    this.#ownerWire.set(owner.wire);
+  }
+
+  /** Where the present entry stands: its owner, or its first token where that is left out. */
+  place(): Position {
+    return this.#position(this.#tokens.offset(0));
   }
 
   run(): void {
@@ -187,8 +258,7 @@ class FileParser {
       this.#readOwner();
       index = 1;
     }
-    const owner = this.#owner;
-    if (owner === undefined) {
+    if (this.#ownerNumber === -1) {
       return this.#fault(
         tokens.offset(0),
         "no-owner",
@@ -229,10 +299,9 @@ class FileParser {
       );
     }
 
-    const rdata = this.#readRdata(type, index + 1);
-    if (rdata === undefined) return;
+    if (!this.#readRdata(type, index + 1)) return;
     if (ttl !== -1) this.#reading.lastTtl = ttl;
-    else ttl = this.#impliedTtl(type, rdata);
+    else ttl = this.#impliedTtl(type);
     if (ttl === -1) {
       return this.#fault(
         start[index],
@@ -242,32 +311,58 @@ class FileParser {
         } record has no TTL and none was stated before; write "$TTL 3600" at the top of the file`,
       );
     }
-    if (!isServed) return;
-    this.#reading.sink(
-      { owner, type, class: CLASS.IN, ttl, rdata },
-      this.#position(tokens.offset(0)),
-      {
-        start: tokens.from,
-        end: tokens.next,
-        type: start[index],
-        rdata: index + 1 < tokens.count ? tokens.offset(index + 1) : end[index],
-      },
-    );
+    if (isServed) this.#give(type, ttl, index);
   }
 
-  #readRdata(type: number, first: number): Uint8Array | undefined {
+  /** Gives the record that was read to the sink. */
+  #give(type: number, ttl: number, typeToken: number): void {
+    const reading = this.#reading;
+    const { out } = reading;
+    if (typeof reading.sink === "function") {
+      const tokens = this.#tokens;
+      reading.sink(
+        {
+          owner: this.#ownerName,
+          type,
+          class: CLASS.IN,
+          ttl,
+          rdata: reading.arena.copy(out.bytes, out.length),
+        },
+        this.place(),
+        {
+          start: tokens.from,
+          end: tokens.next,
+          type: tokens.start[typeToken],
+          rdata: typeToken + 1 < tokens.count ? tokens.offset(typeToken + 1) : tokens.end[typeToken],
+        },
+      );
+    } else {
+      const { sink, entry } = reading.sink;
+      entry.owner = this.#ownerWire;
+      entry.ownerIsSame = reading.lastOwner === this.#ownerNumber;
+      reading.lastOwner = this.#ownerNumber;
+      entry.type = type;
+      entry.ttl = ttl;
+      entry.rdata = out.bytes;
+      entry.rdataOctets = out.length;
+      entry.parser = this;
+      if (sink(entry) === false) reading.stopped = true;
+    }
+  }
+
+  /** Reads the data into `out`. */
+  #readRdata(type: number, first: number): boolean {
     this.#input.next = first;
     try {
       readRdata(type, this.#input, this.#reading.out);
+      return true;
     } catch (error) {
       if (!(error instanceof RdataFault)) throw error;
       const tokens = this.#tokens;
       const at = error.token < tokens.count ? tokens.offset(error.token) : tokens.end[tokens.count - 1];
       this.#fault(at, error.code, `${typeName(type)}: ${error.message}`);
-      return undefined;
+      return false;
     }
-    const { out, arena } = this.#reading;
-    return arena.copy(out.bytes, out.length);
   }
 
   /** Reads the entry's first token as the owner. */
@@ -277,19 +372,17 @@ class FileParser {
     const to = tokens.end[0];
     if (this.#isOwnerAgain(from, to)) return;
     const quoted = (tokens.flags[0] & QUOTED) !== 0;
-    const owner = quoted ? undefined : this.#plainOwner(from, to) ?? this.#carefulName(0);
-    if (owner === undefined) {
+    this.#ownerNumber = this.#reading.owners++;
+    if (quoted || !(this.#plainOwner(from, to) || this.#carefulOwner())) {
       const why = quoted
         ? `"${tokens.text(0)}" is in quotes; write it without`
         : explainBadName(tokens, 0, this.#input.origin);
       this.#fault(tokens.offset(0), "bad-name", `the owner ${why}`);
       // Records below that leave their owner out are read for their faults and belong to no one.
-      this.#owner = ROOT;
       this.#ownerIsFaulty = true;
       this.#ownerStart = this.#ownerEnd = 0;
       return;
     }
-    this.#owner = owner;
     this.#ownerIsFaulty = false;
     this.#ownerStart = from;
     this.#ownerEnd = to;
@@ -303,26 +396,49 @@ class FileParser {
     return true;
   }
 
-  /** An owner of lower-case letters, digits, hyphens, underscores and dots; `undefined` for all others. */
-  #plainOwner(from: number, to: number): Name | undefined {
+  /** Takes an owner of lower-case letters, digits, hyphens, underscores and dots; `false` for all others. */
+  #plainOwner(from: number, to: number): boolean {
     const bytes = this.#bytes;
     const size = to - from;
-    if (size > MAX_NAME_OCTETS) return undefined;
+    if (size > MAX_NAME_OCTETS) return false;
+    const wire = this.#ownerWire;
     let labelStart = from;
     for (let i = from; i < to; i++) {
       const byte = bytes[i];
       if (byte === DOT) {
-        if (i === labelStart || i - labelStart > MAX_LABEL_OCTETS) return undefined;
+        if (i === labelStart || i - labelStart > MAX_LABEL_OCTETS) return false;
+        wire[labelStart - from] = i - labelStart;
         labelStart = i + 1;
       } else if (PLAIN[byte] === 0) {
-        return undefined;
+        return false;
+      } else {
+        wire[i - from + 1] = byte;
       }
     }
-    if (labelStart === to) return size + 1 > MAX_NAME_OCTETS ? undefined : ascii(bytes, from, to) as Name;
-    if (to - labelStart > MAX_LABEL_OCTETS || size + 1 + this.#originOctets > MAX_NAME_OCTETS) {
-      return undefined;
+    const isWhole = labelStart === to;
+    if (isWhole) {
+      if (size + 1 > MAX_NAME_OCTETS) return false;
+      wire[size] = 0;
+    } else {
+      if (to - labelStart > MAX_LABEL_OCTETS || size + 1 + this.#originOctets > MAX_NAME_OCTETS) return false;
+      wire[labelStart - from] = to - labelStart;
+      const { origin } = this.#input;
+      for (let i = 0; i < origin.length; i++) wire[size + 1 + i] = origin[i];
     }
-    return ascii(bytes, from, to) + this.#originSuffix as Name;
+    if (typeof this.#reading.sink === "function") {
+      this.#ownerName = ascii(bytes, from, to) + (isWhole ? "" : this.#originSuffix) as Name;
+    }
+    return true;
+  }
+
+  /** Takes an owner by the whole grammar; `false` for what is no name. */
+  #carefulOwner(): boolean {
+    const end = writeTextName(this.#tokens, 0, this.#input.origin, this.#ownerWire, 0);
+    if (end === -1) return false;
+    if (typeof this.#reading.sink !== "function") return true;
+    const name = nameFromWire(this.#ownerWire, 0, end)?.name;
+    if (name !== undefined) this.#ownerName = name;
+    return name !== undefined;
   }
 
   /** A token's name by the whole grammar. */
@@ -366,11 +482,11 @@ class FileParser {
   }
 
   /** RFC 2308 §4 and RFC 1035 §5.1: `$TTL`, else the last one stated, else the SOA's own minimum for the SOA. */
-  #impliedTtl(type: number, rdata: Uint8Array): number {
-    const { defaultTtl, lastTtl } = this.#reading;
+  #impliedTtl(type: number): number {
+    const { defaultTtl, lastTtl, out } = this.#reading;
     if (defaultTtl !== undefined) return defaultTtl;
     if (lastTtl !== undefined) return lastTtl;
-    return type === RRTYPE.SOA ? Math.min(soaMinimum(rdata), MAX_TTL) : -1;
+    return type === RRTYPE.SOA ? Math.min(soaMinimum(out.bytes.subarray(0, out.length)), MAX_TTL) : -1;
   }
 
   #longType(token: number): number {
@@ -512,7 +628,8 @@ class FileParser {
         `the included files have more than ${reading.limits.includeBytes} bytes together; nothing is read from "${shown}" on`,
       );
     }
-    new FileParser(reading, file, bytes, origin, this.#owner).run();
+    const owner = { number: this.#ownerNumber, name: this.#ownerName, wire: this.#ownerWire };
+    new FileParser(reading, file, bytes, origin, owner).run();
   }
 
   #pathOf(token: number): string | undefined {

@@ -7,6 +7,8 @@ export interface TreeFiles {
   readonly entries: ReadonlyMap<string, TreeFile>;
   /** @throws {StoreError} when the object is missing or damaged */
   read(oid: Oid): Promise<Uint8Array>;
+  /** What `read` gave is needed no more. */
+  release?(content: Uint8Array): void;
 }
 
 export interface TreeFile {

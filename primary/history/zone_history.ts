@@ -1,6 +1,6 @@
-import { type ResourceRecord, RRTYPE, serialGreater } from "../../dns/mod.ts";
+import { type ResourceRecord, type RRset, RRTYPE, serialGreater, type Zone } from "../../dns/mod.ts";
 import { commitInfo, findEntry, type Oid, type Repository } from "../../store/mod.ts";
-import { hasErrors, type ReadZone, readZone } from "../gate/read_zone.ts";
+import { hasErrors, readZone } from "../gate/read_zone.ts";
 import { recordsOf } from "../layout/records.ts";
 import { serialOf } from "../serial/soa.ts";
 import type { JournalDelta } from "../state/state.ts";
@@ -45,17 +45,22 @@ export async function findInFiles(
   let commit = from;
   for (let steps = 0; steps < MOST_COMMITS; steps++) {
     if (inputs === undefined || !await sameInputs(repository, commit, inputs)) {
-      const read = await readZone(await treeFiles(repository, commit), zone.good.file, zone.origin);
+      const read = await readZone(
+        await treeFiles(repository, commit),
+        zone.good.file,
+        zone.origin,
+        "errors",
+      );
       // Where the file was not there, the zone began.
       if (read.inputs.get(zone.good.file) === undefined) return found;
       inputs = read.inputs;
-      const { soa } = read;
+      const { soa, zone: records } = read;
       // A faulty state was never served.
-      if (soa !== undefined && !hasErrors(read.faults)) {
+      if (soa !== undefined && records !== undefined && !hasErrors(read.faults)) {
         const number = serialOf(soa);
         if (newer !== undefined && !serialGreater(newer, number)) return undefined;
         if (found !== undefined) return found;
-        if (number === serial) found = { kind: "file", commit, records: recordsIn(read) };
+        if (number === serial) found = { kind: "file", commit, records: recordsIn(records, soa) };
         else if (!serialGreater(number, serial)) return undefined;
         newer = number;
       }
@@ -95,9 +100,7 @@ async function parentOf(
   return parent;
 }
 
-function recordsIn({ contents }: ReadZone): ResourceRecord[] {
-  const soaFirst = [...contents.values()].flat().sort((a, b) =>
-    Number(b.type === RRTYPE.SOA) - Number(a.type === RRTYPE.SOA)
-  );
-  return soaFirst.flatMap(recordsOf);
+function recordsIn(zone: Zone, soa: RRset): ResourceRecord[] {
+  const rest = [...zone.records()].filter((set) => set.type !== RRTYPE.SOA);
+  return [soa, ...rest].flatMap(recordsOf);
 }

@@ -1,25 +1,12 @@
 import { canonicalRdata, compareRdata, type Name, type RRset } from "../../dns/mod.ts";
 
-/** The records of a zone or of a layer of it, by owner; the RRsets of an owner in order of type. */
+/** The records of branch `machine` for a zone, by owner; the RRsets of an owner in order of type. */
 export type Contents = ReadonlyMap<Name, readonly RRset[]>;
-
-/** How the RRsets of one owner differ; both sides in the form of `Contents`, empty where there is nothing. */
-export interface OwnerChange {
-  readonly owner: Name;
-  readonly before: readonly RRset[];
-  readonly after: readonly RRset[];
-}
 
 export const NOTHING: Contents = new Map();
 
 export function rrsetOf(contents: Contents, owner: Name, type: number): RRset | undefined {
   return contents.get(owner)?.find((set) => set.type === type);
-}
-
-export function countRecords(contents: Contents): number {
-  let count = 0;
-  for (const sets of contents.values()) for (const set of sets) count += set.rdatas.length;
-  return count;
 }
 
 /** Equal as data: type, TTL and rdatas, whatever the objects are. */
@@ -50,17 +37,4 @@ export function tidyRdatas(type: number, rdatas: readonly Uint8Array[]): Uint8Ar
   keyed.sort((a, b) => compareRdata(a.key, b.key));
   return keyed.filter(({ key }, at) => at === 0 || compareRdata(key, keyed[at - 1].key) !== 0)
     .map(({ rdata }) => rdata);
-}
-
-/** What differs between two contents, owner by owner, in the order of the names' text. */
-export function differences(before: Contents, after: Contents): OwnerChange[] {
-  const changes: OwnerChange[] = [];
-  for (const [owner, sets] of before) {
-    const now = after.get(owner) ?? [];
-    if (!sameRRsets(sets, now)) changes.push({ owner, before: sets, after: now });
-  }
-  for (const [owner, sets] of after) {
-    if (!before.has(owner)) changes.push({ owner, before: [], after: sets });
-  }
-  return changes.sort((a, b) => (a.owner < b.owner ? -1 : a.owner > b.owner ? 1 : 0));
 }

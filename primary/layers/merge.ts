@@ -1,12 +1,26 @@
-import { isBelow, type Name, parentName, type RRset, RRTYPE } from "../../dns/mod.ts";
+import {
+  isBelow,
+  type Name,
+  type OwnerRRsets,
+  parentName,
+  type RRset,
+  RRTYPE,
+  type Zone,
+} from "../../dns/mod.ts";
 import { type Contents, hasRdata, tidyRdatas } from "./contents.ts";
 
 /** The two layers of a zone. */
 export interface Layers {
-  readonly origin: Name;
-  readonly people: Contents;
+  readonly people: People;
   readonly machine: Contents;
-  /** The zone file has DNSKEY and RRSIG at its apex: served exactly as written. */
+}
+
+/** What stands in people's files. */
+export interface People {
+  readonly zone: Pick<Zone, "origin" | "rrsets" | "owners">;
+  /** The names at which it has a DNAME. */
+  readonly dnames: ReadonlySet<Name>;
+  /** DNSKEY and RRSIG at its apex: served exactly as written. */
   readonly preSigned: boolean;
 }
 
@@ -19,41 +33,46 @@ export interface HeldBack {
   readonly reason: string;
 }
 
+/** What is to be served at names of the machine layer. Everywhere else it is what people wrote. */
 export interface Merged {
-  readonly served: Contents;
+  readonly served: readonly OwnerRRsets[];
   readonly heldBack: readonly HeldBack[];
 }
 
 /**
- * The zone served: both layers merged. An RRset in both is their union with people's TTL; where CNAME or DNAME
- * forbids it, people's stands and the machine's is held back.
+ * Both layers merged at the names that the machine layer has. An RRset in both is their union with people's TTL; where
+ * CNAME or DNAME forbids it, people's stands and the machine's is held back.
  */
 export function mergeLayers(layers: Layers): Merged {
-  const dnames = dnameOwners(layers);
-  const served = new Map<Name, readonly RRset[]>(layers.people);
+  const { served, heldBack } = mergeOwners(layers, layers.machine.keys(), dnameOwners(layers));
+  return { served: layers.people.preSigned ? [] : served, heldBack };
+}
+
+/** As `mergeLayers`, for some names: the cost goes with them, not with the zone. */
+export function mergeOwners(layers: Layers, owners: Iterable<Name>, dnames: ReadonlySet<Name>): Merged {
+  const served: OwnerRRsets[] = [];
   const heldBack: HeldBack[] = [];
-  for (const owner of layers.machine.keys()) {
+  for (const owner of owners) {
     const merged = mergeOwner(layers, owner, dnames);
-    if (merged.served.length > 0) served.set(owner, merged.served);
+    served.push({ owner, rrsets: merged.served });
     heldBack.push(...merged.heldBack);
   }
   return { served, heldBack };
 }
 
-/** As `mergeLayers`, for one owner name: the cost goes with the name, not with the zone. */
-export function mergeOwner(
+function mergeOwner(
   layers: Layers,
   owner: Name,
   dnames: ReadonlySet<Name>,
 ): { served: readonly RRset[]; heldBack: readonly HeldBack[] } {
-  const theirs = layers.people.get(owner) ?? [];
+  const theirs = layers.people.zone.rrsets(owner);
   const ours = layers.machine.get(owner) ?? [];
   if (ours.length === 0) return { served: theirs, heldBack: [] };
-  const above = dnameAbove(layers.origin, owner, dnames);
+  const above = dnameAbove(layers.people.zone.origin, owner, dnames);
   const served = [...theirs];
   const heldBack: HeldBack[] = [];
   for (const set of ours) {
-    const obstacle = obstacleTo(set, layers, theirs, ours, above);
+    const obstacle = obstacleTo(set, layers.people, theirs, ours, above);
     if (obstacle !== undefined) {
       heldBack.push({ owner, type: set.type, ...obstacle });
       continue;
@@ -66,29 +85,24 @@ export function mergeOwner(
 }
 
 /** The names at which either layer has a DNAME: nothing of the machine's is served below one. */
-export function dnameOwners(layers: Pick<Layers, "people" | "machine">): Set<Name> {
-  const owners = new Set<Name>();
-  for (const contents of [layers.people, layers.machine]) {
-    for (const [owner, sets] of contents) {
-      if (sets.some((set) => set.type === RRTYPE.DNAME)) owners.add(owner);
-    }
-  }
-  return owners;
+export function dnameOwners({ people, machine }: Layers): ReadonlySet<Name> {
+  const ours = [...machine].filter(([, sets]) => sets.some((set) => set.type === RRTYPE.DNAME));
+  return ours.length === 0 ? people.dnames : new Set([...people.dnames, ...ours.map(([owner]) => owner)]);
 }
 
 type Obstacle = Pick<HeldBack, "code" | "reason">;
 
 function obstacleTo(
   set: RRset,
-  layers: Layers,
+  people: People,
   theirs: readonly RRset[],
   ours: readonly RRset[],
   above: Name | undefined,
 ): Obstacle | undefined {
-  if (layers.preSigned) {
+  if (people.preSigned) {
     return { code: "pre-signed", reason: "the zone file is pre-signed and served exactly as written" };
   }
-  if (set.type === RRTYPE.SOA || (set.type === RRTYPE.NS && set.owner === layers.origin)) {
+  if (set.type === RRTYPE.SOA || (set.type === RRTYPE.NS && set.owner === people.zone.origin)) {
     return { code: "people-only", reason: "SOA, and NS at the apex, belong to the zone file" };
   }
   if (above !== undefined) {
@@ -104,8 +118,12 @@ function obstacleTo(
   if (set.type === RRTYPE.DNAME && theirs.some((each) => each.type === RRTYPE.DNAME)) {
     return { code: "dname", reason: "the zone file has a DNAME at the name (RFC 6672 §2.4)" };
   }
-  if (set.type === RRTYPE.DNAME && hasNameBelow(layers.people, set.owner)) {
+  if (set.type === RRTYPE.DNAME && hasNameBelow(people, set.owner)) {
     return { code: "dname", reason: "the zone file has names below the name (RFC 6672 §2.4)" };
+  }
+  if (set.rdatas.length > 1 && (set.type === RRTYPE.CNAME || set.type === RRTYPE.DNAME)) {
+    const code = set.type === RRTYPE.CNAME ? "cname" : "dname";
+    return { code, reason: "there can be only one at the name (RFC 2181 §10.1, RFC 6672 §2.4)" };
   }
   return undefined;
 }
@@ -120,9 +138,9 @@ function dnameAbove(origin: Name, owner: Name, dnames: ReadonlySet<Name>): Name 
   return undefined;
 }
 
-/** A walk over the layer; only a machine's DNAME, which is rare, pays it. */
-function hasNameBelow(contents: Contents, name: Name): boolean {
-  for (const owner of contents.keys()) if (isBelow(owner, name)) return true;
+/** A walk over the zone; only a machine's DNAME, which is rare, pays it. */
+function hasNameBelow({ zone }: People, name: Name): boolean {
+  for (const owner of zone.owners()) if (isBelow(owner, name)) return true;
   return false;
 }
 

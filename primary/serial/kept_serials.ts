@@ -3,7 +3,7 @@ import { RRTYPE } from "../../dns/mod.ts";
 import { recordsOf } from "../layout/records.ts";
 import type { Collection } from "../state/collection.ts";
 import { encodeRecords } from "../state/record_blob.ts";
-import { servedRRsets, type ServedZone } from "../transaction/served_zone.ts";
+import { type ServedZone, withServedSerial } from "../transaction/served_zone.ts";
 import type { ZoneStep } from "../transaction/step.ts";
 import { withSerial } from "./soa.ts";
 
@@ -29,7 +29,7 @@ export function keptSerials(collection: Collection): KeptSerials {
       const noted = collection.get(step.origin);
       // A digest that was noted for a change which then did not happen stands under another serial.
       if (!isNote(noted) || noted.serial !== last || noted.digest !== digestOf(after)) return step;
-      return { ...step, after: { ...after, serial: last } };
+      return { ...step, after: withServedSerial(after, last) };
     },
     note(steps) {
       for (const { origin, after } of steps) {
@@ -50,11 +50,10 @@ function isNote(value: unknown): value is Note {
 }
 
 /** The same for the same records, in whatever order they are written, under whatever serial. */
-function digestOf(zone: ServedZone): string {
-  const sets: string[] = [];
-  for (const set of servedRRsets(zone)) {
-    const records = recordsOf(set.type === RRTYPE.SOA ? withSerial(set, 0) : set);
-    sets.push(createHash("sha256").update(encodeRecords(records)).digest("base64"));
+function digestOf({ served }: ServedZone): string {
+  const hash = createHash("sha256");
+  for (const set of served.records()) {
+    hash.update(encodeRecords(recordsOf(set.type === RRTYPE.SOA ? withSerial(set, 0) : set)));
   }
-  return createHash("sha256").update(sets.sort().join()).digest("base64");
+  return hash.digest("base64");
 }

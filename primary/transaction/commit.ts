@@ -211,7 +211,7 @@ function stateChange(change: PreparedChange, moves: readonly RefMove[]): StateCh
     if (row !== undefined) zones.set(step.origin, row);
     const delta = deltaOf(step);
     if (delta !== undefined) journal.push(delta);
-    else if (step.before?.good === undefined || step.after?.good === undefined) forgotten.push(step.origin);
+    else if (leadsNowhere(step)) forgotten.push(step.origin);
   }
   return {
     moves,
@@ -220,6 +220,11 @@ function stateChange(change: PreparedChange, moves: readonly RefMove[]): StateCh
     forgotten,
     journal,
   };
+}
+
+/** No difference leads from what was served before to what is now. */
+function leadsNowhere({ before, after, changes }: ZoneStep): boolean {
+  return before?.good === undefined || after?.good === undefined || changes === undefined;
 }
 
 function zoneRow(step: ZoneStep, next: ServedState): ZoneRow | undefined {

@@ -8,7 +8,7 @@ import { readMachineLayer } from "./machine_layer.ts";
 import { treeFiles } from "./objects.ts";
 import { readGoodLayer } from "./plan_tree.ts";
 import type { ServedState } from "./served_state.ts";
-import type { ServedZone } from "./served_zone.ts";
+import { type ServedZone, withServedSerial } from "./served_zone.ts";
 import { stepZone } from "./step.ts";
 
 /** What the last run served, from the database and the commits it names: the base that the first change builds on. */
@@ -40,7 +40,7 @@ export async function loadServed(
     const source = row.heldAt === undefined ? read.source : { file: row.file, inputs: new Map() };
     const proposed = { origin, source, faults: [], good: read.layer, machine: layer };
     const { after } = stepZone(undefined, proposed, undefined, undefined);
-    if (after !== undefined) zones.set(origin, { ...after, serial: row.serial });
+    if (after !== undefined) zones.set(origin, withServedSerial(after, row.serial));
   }
   const files = main === undefined
     ? new Map()

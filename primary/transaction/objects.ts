@@ -7,8 +7,16 @@ export async function treeFiles(objects: ObjectReader, commit: Oid | undefined):
   if (commit !== undefined) {
     for (const { path, mode, oid } of await listFiles(objects, commit)) entries.set(path, { mode, oid });
   }
-  return { entries, read: (oid) => readBlob(objects, oid) };
+  return { entries, read: (oid) => readBlob(objects, oid), release };
 }
+
+/** A file of many megabytes is let go at once, and not when its garbage happens to be collected. */
+function release({ buffer, byteLength }: Uint8Array): void {
+  if (byteLength >= NOT_KEPT && buffer instanceof ArrayBuffer) buffer.transfer(0);
+}
+
+/** Objects of this size are read into a buffer of their own: what the store keeps for the next reader is smaller. */
+const NOT_KEPT = 4 * 1024 * 1024;
 
 export async function firstParent(objects: ObjectReader, commit: Oid): Promise<Oid | undefined> {
   const { parents } = await commitInfo(objects, commit);

@@ -1,15 +1,13 @@
-import { type Fault, type Name, RRTYPE, serialGreater } from "../../dns/mod.ts";
+import { type Fault, type Name, type Position, serialGreater } from "../../dns/mod.ts";
 import type { Oid } from "../../store/mod.ts";
-import { topOf } from "../gate/check.ts";
 import { hasErrors, inOrder, type ReadZone, readZone } from "../gate/read_zone.ts";
 import { readKeys } from "../gate/read_keys.ts";
 import { regularFile, type TreeFiles, UNREADABLE } from "../gate/tree_files.ts";
 import { findZones, type SniffCache } from "../gate/zone_set.ts";
-import { countRecords } from "../layers/contents.ts";
 import type { Contents } from "../layers/contents.ts";
 import { serialOf } from "../serial/soa.ts";
 import type { ServedState } from "./served_state.ts";
-import type { GoodLayer, ServedZone, ZoneSource } from "./served_zone.ts";
+import type { GoodLayer, ZoneSource } from "./served_zone.ts";
 import { removeZone, stepZone, type ZoneStep } from "./step.ts";
 
 /** What serving another commit of `main`, or of `machine`, would do. Nothing has happened yet. */
@@ -68,12 +66,12 @@ export async function planTree(base: ServedState, target: TreeTarget, cache: Sni
       const step = stepZone(
         before,
         { origin, source, faults: [], good, machine },
-        touchedBy(before, good),
+        undefined,
         floor,
       );
-      const fault = serialNotRaised(step, floor);
+      const fault = serialNotRaised(step, floor, zone.soaPosition);
       if (fault === undefined) {
-        read.set(origin, countRecords(good.contents));
+        read.set(origin, good.zone.recordCount);
         steps.push(step);
         continue;
       }
@@ -108,14 +106,9 @@ async function hold(
 }
 
 function goodLayer(zone: ReadZone): GoodLayer | undefined {
-  if (zone.soa === undefined) return undefined;
-  return {
-    file: zone.file,
-    heldAt: undefined,
-    contents: zone.contents,
-    soa: zone.soa,
-    preSigned: zone.preSigned,
-  };
+  const { zone: records, soa, file, dnames, preSigned } = zone;
+  if (records === undefined || soa === undefined) return undefined;
+  return { file, heldAt: undefined, zone: records, soa, dnames, preSigned };
 }
 
 /** A last good layer, read from an older commit; `undefined` where it is not good there either. */
@@ -125,7 +118,7 @@ export async function readGoodLayer(
   origin: Name,
   heldAt: Oid | undefined,
 ): Promise<{ layer: GoodLayer; source: ZoneSource } | { layer: undefined; faults: readonly Fault[] }> {
-  const zone = await readZone(files, file, origin);
+  const zone = await readZone(files, file, origin, "errors");
   const layer = hasErrors(zone.faults) ? undefined : goodLayer(zone);
   return layer === undefined
     ? { layer, faults: zone.faults }
@@ -138,33 +131,26 @@ function isUnchanged(source: ZoneSource, file: string, files: TreeFiles): boolea
   return true;
 }
 
-/** Every owner of either state: what a new text may have changed. */
-function touchedBy(before: ServedZone | undefined, good: GoodLayer): Set<Name> | undefined {
-  if (before?.good === undefined) return undefined;
-  return new Set([...before.good.contents.keys(), ...good.contents.keys(), ...before.machine.keys()]);
-}
-
 /**
  * A pre-signed zone is served as written, so its serial is the people's duty: other content under an old serial would
  * never reach a secondary.
  */
-function serialNotRaised(step: ZoneStep, floor: number | undefined): Fault | undefined {
+function serialNotRaised(
+  step: ZoneStep,
+  floor: number | undefined,
+  position: Position,
+): Fault | undefined {
   const { before, after } = step;
   if (after?.good === undefined || !after.good.preSigned) return undefined;
   const serial = serialOf(after.good.soa);
   const served = before?.good === undefined ? floor : before.serial;
   if (served === undefined || serialGreater(serial, served)) return undefined;
-  if (serial === served && (before?.good === undefined || step.changes.length === 0)) return undefined;
+  if (serial === served && (before?.good === undefined || step.changes?.length === 0)) return undefined;
   return {
-    position: step.after === undefined ? topOf(after.source.file) : soaPosition(after),
+    position,
     severity: "error",
     code: "serial-not-raised",
     message: `the pre-signed zone ${step.origin} changed, but its serial ${serial} is not above ${served}, ` +
       `which is served; raise it and sign again`,
   };
-}
-
-function soaPosition(zone: ServedZone): Fault["position"] {
-  const set = zone.good?.contents.get(zone.origin)?.find((each) => each.type === RRTYPE.SOA);
-  return set?.position ?? topOf(zone.source.file);
 }

@@ -3,7 +3,7 @@ import { applyOperations, labelsOf, type RRsetChange, typeName } from "../../dns
 import { hasRdata, rrsetOf } from "../layers/contents.ts";
 import { withOwners } from "./machine_layer.ts";
 import { type ServedState, zoneOf } from "./served_state.ts";
-import { type ServedZone, viewOf } from "./served_zone.ts";
+import type { ServedZone } from "./served_zone.ts";
 import { stepZone, type ZoneStep } from "./step.ts";
 
 /** What records changed by a program come to: steps, and the files of branch `machine` to write. */
@@ -13,7 +13,18 @@ export interface UpdatePlan {
   readonly edits: ReadonlyMap<Name, ReadonlyMap<Name, readonly RRset[]>>;
 }
 
-export type UpdateRefusal = { readonly code: "servfail" | "refused"; readonly reason: string };
+export interface UpdateRefusal {
+  readonly code: "servfail" | "refused";
+  readonly reason: Reason;
+}
+
+/** Why an update is refused: said at once, or with the place where people wrote what stands in its way. */
+export type Reason = string | {
+  readonly written: { readonly zone: ServedZone; readonly owner: Name; readonly type: number };
+  /** @param place a file, and the line in it */
+  readonly say: (place: string) => string;
+};
+
 export type PlannedUpdate = { readonly ok: true; readonly plan: UpdatePlan } | {
   readonly ok: false;
   readonly refusal: UpdateRefusal;
@@ -39,7 +50,7 @@ export function planUpdate(
         `the zone ${zone.origin} is broken and answers nothing until its file is mended`,
       );
     }
-    const view = layer === "merged" ? viewOf(zone) : machineView(zone);
+    const view = layer === "merged" ? zone.served : machineView(zone);
     const changes = applyOperations(view, own);
     if (changes.length === 0) continue;
     if (zone.good.preSigned) {
@@ -91,17 +102,17 @@ export function isDynamicName(owner: Name): boolean {
 function machineShare(
   zone: ServedZone,
   change: RRsetChange,
-): { set: RRset | undefined } | { reason: string } {
+): { set: RRset | undefined } | { reason: Reason } {
   const { owner, type, after } = change;
-  const placed = zone.good?.contents.get(owner) ?? [];
+  const placed = zone.good?.zone.rrsets(owner) ?? [];
   const theirs = placed.find((set) => set.type === type);
   if (theirs === undefined) {
     const ours = rrsetOf(zone.machine, owner, type);
     if (placed.length > 0 && ours === undefined && !isDynamicName(owner)) {
-      const { file, line } = placed[0].position;
-      return {
-        reason: `${owner} is written in ${file}, line ${line}; add its ${typeName(type)} there and push`,
-      };
+      const written = { zone, owner, type: placed[0].type };
+      const say = (place: string) =>
+        `${owner} is written in ${place}; add its ${typeName(type)} there and push`;
+      return { reason: { written, say } };
     }
     return { set: after };
   }
@@ -109,12 +120,11 @@ function machineShare(
     const added = after.rdatas.filter((rdata) => !hasRdata(theirs, rdata));
     return { set: added.length === 0 ? undefined : { ...after, rdatas: added } };
   }
-  const { file, line } = theirs.position;
-  return {
-    reason:
-      `${owner} ${typeName(type)} is written in ${file}, line ${line}; an update cannot edit that file, ` +
-      `change it there and push`,
-  };
+  const say = (place: string) =>
+    `${owner} ${
+      typeName(type)
+    } is written in ${place}; an update cannot edit that file, change it there and push`;
+  return { reason: { written: { zone, owner, type }, say } };
 }
 
 /** The machine layer alone, as if it were the zone. */
@@ -146,6 +156,6 @@ export function ownerOf(operation: UpdateOperation): Name {
   return operation.kind === "add" ? operation.record.owner : operation.owner;
 }
 
-function refuse(code: UpdateRefusal["code"], reason: string): PlannedUpdate {
+function refuse(code: UpdateRefusal["code"], reason: Reason): PlannedUpdate {
   return { ok: false, refusal: { code, reason } };
 }

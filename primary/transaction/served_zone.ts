@@ -1,17 +1,7 @@
-import {
-  type Fault,
-  type Name,
-  type ResourceRecord,
-  type RRset,
-  RRTYPE,
-  type ZoneView,
-} from "../../dns/mod.ts";
+import type { Fault, Name, RRset, Zone } from "../../dns/mod.ts";
 import type { Oid } from "../../store/mod.ts";
-import type { PlacedContents } from "../gate/collect.ts";
-import { type Contents, NOTHING } from "../layers/contents.ts";
-import { recordsOf } from "../layout/records.ts";
-import { type HeldBack, type Layers, mergeOwner } from "../layers/merge.ts";
-import { withSerial } from "../serial/soa.ts";
+import type { Contents } from "../layers/contents.ts";
+import type { HeldBack, People } from "../layers/merge.ts";
 
 /** A zone as it is served, or as a change proposes to serve it. Never altered: a change makes a new one. */
 export interface ServedZone {
@@ -25,6 +15,11 @@ export interface ServedZone {
   readonly machine: Contents;
   readonly dnames: ReadonlySet<Name>;
   readonly heldBack: readonly HeldBack[];
+  /**
+   * What is answered from: a version of people's zone with the machine's names laid over it and the serial served, or the
+   * placeholder of a zone that was never good.
+   */
+  readonly served: Zone;
   /** The serial served; 0 for a zone that was never good. */
   readonly serial: number;
 }
@@ -35,59 +30,20 @@ export interface ZoneSource {
   readonly inputs: ReadonlyMap<string, Oid | undefined>;
 }
 
-export interface GoodLayer {
+export interface GoodLayer extends People {
   readonly file: string;
   /** The commit it comes from, where that is no longer the one served for `main`. */
   readonly heldAt: Oid | undefined;
-  readonly contents: PlacedContents;
+  readonly zone: Zone;
+  /** As the file has it. */
   readonly soa: RRset;
-  readonly preSigned: boolean;
 }
 
-export function layersOf(zone: ServedZone): Layers {
-  return {
-    origin: zone.origin,
-    people: zone.good?.contents ?? NOTHING,
-    machine: zone.machine,
-    preSigned: zone.good?.preSigned ?? false,
-  };
+/** The same zone under another serial. */
+export function withServedSerial(zone: ServedZone, serial: number): ServedZone {
+  return { ...zone, serial, served: numbered(zone.served, serial) };
 }
 
-/** What is served at one owner name, both layers merged, the SOA with the serial served. */
-export function servedAt(zone: ServedZone, owner: Name): readonly RRset[] {
-  const merged = mergeOwner(layersOf(zone), owner, zone.dnames).served;
-  return owner === zone.origin
-    ? merged.map((set) => set.type === RRTYPE.SOA ? servedSoa(zone, set) : set)
-    : merged;
-}
-
-/** A view on everything served in the zone. */
-export function viewOf(zone: ServedZone): ZoneView {
-  return {
-    origin: zone.origin,
-    rrset: (owner, type) => servedAt(zone, owner).find((set) => set.type === type),
-    rrsets: (owner) => servedAt(zone, owner),
-  };
-}
-
-/** Every RRset served, the apex first. */
-export function* servedRRsets(zone: ServedZone): Generator<RRset> {
-  const people = zone.good?.contents ?? NOTHING;
-  yield* servedAt(zone, zone.origin);
-  for (const [owner, sets] of people) {
-    if (owner === zone.origin) continue;
-    yield* zone.machine.has(owner) ? servedAt(zone, owner) : sets;
-  }
-  for (const owner of zone.machine.keys()) {
-    if (owner !== zone.origin && !people.has(owner)) yield* servedAt(zone, owner);
-  }
-}
-
-/** Every record served. */
-export function* servedRecords(zone: ServedZone): Generator<ResourceRecord> {
-  for (const set of servedRRsets(zone)) yield* recordsOf(set);
-}
-
-function servedSoa(zone: ServedZone, soa: RRset): RRset {
-  return withSerial(soa, zone.serial);
+export function numbered(zone: Zone, serial: number): Zone {
+  return zone.serial === serial ? zone : zone.withSerial(serial);
 }

@@ -1,11 +1,20 @@
-import { type Name, RRTYPE } from "../../dns/mod.ts";
-import { type OwnerChange, rrsetOf, sameRRsets } from "../layers/contents.ts";
-import { dnameOwners, type HeldBack, type Layers, mergeOwner } from "../layers/merge.ts";
+import {
+  brokenZone,
+  changedOwners,
+  type Name,
+  type OwnerChange,
+  type OwnerRRsets,
+  type RRset,
+  RRTYPE,
+  type Zone,
+} from "../../dns/mod.ts";
+import { sameRRsets } from "../layers/contents.ts";
+import { dnameOwners, type HeldBack, type Layers, mergeLayers, mergeOwners } from "../layers/merge.ts";
+import { recordsOf } from "../layout/records.ts";
 import { servedSerial } from "../serial/served_serial.ts";
 import { serialOf, withSerial } from "../serial/soa.ts";
 import type { JournalDelta } from "../state/state.ts";
-import { recordsOf } from "../layout/records.ts";
-import { layersOf, type ServedZone } from "./served_zone.ts";
+import { type GoodLayer, numbered, type ServedZone } from "./served_zone.ts";
 
 /** What one change does to one zone. */
 export interface ZoneStep {
@@ -13,18 +22,26 @@ export interface ZoneStep {
   readonly before: ServedZone | undefined;
   /** `undefined` when the zone is served no more. */
   readonly after: ServedZone | undefined;
-  /** Owner by owner, what is served before and after; empty where nothing served changes. The SOAs carry the serials. */
-  readonly changes: readonly OwnerChange[];
+  /**
+   * Owner by owner, what was served before and is after, the apex with the serials first; empty where nothing served
+   * changes, and for a zone of which nothing was served or will be. `undefined` where so much differs that a list of it
+   * would be larger than the zone.
+   */
+  readonly changes: readonly OwnerChange[] | undefined;
 }
 
-/** A zone as a change proposes it: its serial and what is held back follow from it. */
-export type ProposedZone = Omit<ServedZone, "serial" | "heldBack" | "dnames">;
+/** With more than that the whole zone is as good: see what the journal keeps of a step. */
+const MOST_CHANGES = 50_000;
+
+/** A zone as a change proposes it: what is served and its serial follow from it. */
+export type ProposedZone = Omit<ServedZone, "served" | "serial" | "heldBack" | "dnames">;
 
 /**
  * Merges the layers, finds what differs from what is served, and gives the serial for it.
  *
- * @param touched owners whose records may differ in either layer; `undefined`: any
+ * @param touched the owners whose records may differ in the machine's layer, where people's is the same; `undefined`: any
  * @param floor the last serial this name was served under, should the zone not be served now
+ * @throws {Error} where the records of both layers make no zone
  */
 export function stepZone(
   before: ServedZone | undefined,
@@ -33,37 +50,19 @@ export function stepZone(
   floor: number | undefined,
 ): ZoneStep {
   const { origin, good } = proposed;
-  const layers = {
-    origin,
-    people: good?.contents ?? new Map(),
-    machine: proposed.machine,
-    preSigned: good?.preSigned ?? false,
-  };
-  const dnames = before === undefined || touched === undefined
-    ? dnameOwners(layers)
-    : dnamesAfter(before.dnames, layers, touched);
-  const all = before === undefined || touched === undefined || before.good === undefined ||
-    good === undefined ||
-    before.good.preSigned !== good.preSigned || !sameNames(before.dnames, dnames);
-
-  const owners = all ? everyOwner(before, proposed) : touched;
-  const heldBack: HeldBack[] = all ? [] : before.heldBack.filter((each) => !touched.has(each.owner));
-  const changes: OwnerChange[] = [];
-  for (const owner of owners) {
-    const merged = mergeOwner(layers, owner, dnames);
-    heldBack.push(...merged.heldBack);
-    const was = before?.good === undefined ? [] : mergeOwner(layersOf(before), owner, before.dnames).served;
-    if (!sameRRsets(was, merged.served)) changes.push({ owner, before: was, after: merged.served });
+  if (good === undefined) {
+    const served = before?.served.broken ? before.served : brokenZone(origin);
+    const after = { ...proposed, dnames: new Set<Name>(), heldBack: [], served, serial: 0 };
+    return { origin, before, after, changes: [] };
   }
-
-  const previous = before?.good === undefined ? floor : before.serial;
-  const serial = good === undefined ? 0 : good.preSigned ? serialOf(good.soa) : servedSerial({
-    previous,
-    file: serialOf(good.soa),
-    changed: before?.good === undefined || changes.some((change) => differsBesideSerial(change)),
-  });
-  const after: ServedZone = { ...proposed, dnames, heldBack, serial };
-  return { origin, before, after, changes: withServedSoas(before, after, changes) };
+  const layers = { people: good, machine: proposed.machine };
+  const dnames = dnameOwners(layers);
+  const { served, heldBack, changes } = before?.good === undefined
+    ? firstVersion(layers, good, floor)
+    : touched !== undefined && before.good.zone === good.zone && sameNames(before.dnames, dnames)
+    ? patchedVersion(before, layers, good, touched, dnames)
+    : nextVersion(before, layers, good);
+  return { origin, before, after: { ...proposed, dnames, heldBack, served, serial: served.serial }, changes };
 }
 
 /** A zone that goes out of service; its serial is remembered by name. */
@@ -71,10 +70,96 @@ export function removeZone(before: ServedZone): ZoneStep {
   return { origin: before.origin, before, after: undefined, changes: [] };
 }
 
+interface Version {
+  readonly served: Zone;
+  readonly heldBack: readonly HeldBack[];
+  readonly changes: ZoneStep["changes"];
+}
+
+/** Of a zone that is not served now. */
+function firstVersion(layers: Layers, good: GoodLayer, floor: number | undefined): Version {
+  const merged = mergeLayers(layers);
+  const whole = patched(good.zone, merged.served);
+  return { served: numbered(whole, nextSerial(floor, good)), heldBack: merged.heldBack, changes: [] };
+}
+
+/** Of a zone that is served, whatever of it may have changed. */
+function nextVersion(before: ServedZone, layers: Layers, good: GoodLayer): Version {
+  const { heldBack, served: over } = mergeLayers(layers);
+  const whole = patched(good.zone, over);
+  if (good.preSigned) {
+    const changes = changedOwners(before.served, whole, MOST_CHANGES);
+    return { served: whole, heldBack, changes: changes && apexFirst(changes) };
+  }
+  // A file that differs in its serial alone changes nothing that is served.
+  const unnumbered = numbered(whole, before.serial);
+  const changes = changedOwners(before.served, unnumbered, MOST_CHANGES);
+  if (changes?.length === 0) return { served: unnumbered, heldBack, changes };
+  const served = numbered(whole, nextSerial(before.serial, good));
+  return { served, heldBack, changes: changes && withApex(before.served, served, changes) };
+}
+
+/** Of a zone that is served, where a program changed records at some names: at their cost. */
+function patchedVersion(
+  before: ServedZone,
+  layers: Layers,
+  good: GoodLayer,
+  touched: ReadonlySet<Name>,
+  dnames: ReadonlySet<Name>,
+): Version {
+  const { origin } = before;
+  const merged = mergeOwners(layers, touched, dnames);
+  const heldBack = [...before.heldBack.filter((each) => !touched.has(each.owner)), ...merged.heldBack];
+  const apexOf = (sets: readonly RRset[], serial: number) =>
+    sets.map((set) => set.type === RRTYPE.SOA ? withSerial(set, serial) : set);
+  const changes = merged.served.map(({ owner, rrsets }): OwnerChange => ({
+    owner,
+    before: before.served.rrsets(owner),
+    after: owner === origin ? apexOf(rrsets, before.serial) : rrsets,
+  })).filter((change) => !sameRRsets(change.before, change.after));
+  if (changes.length === 0) return { served: before.served, heldBack, changes };
+
+  const serial = nextSerial(before.serial, good);
+  const rest = changes.filter(({ owner }) => owner !== origin);
+  const apex = changes.find(({ owner }) => owner === origin)?.after ?? before.served.rrsets(origin);
+  const served = patched(before.served, [
+    { owner: origin, rrsets: apexOf(apex, serial) },
+    ...rest.map(({ owner, after }) => ({ owner, rrsets: after })),
+  ]);
+  return { served, heldBack, changes: withApex(before.served, served, rest) };
+}
+
+/** The serial of something that differs from what was served under `previous`. */
+function nextSerial(previous: number | undefined, { soa, preSigned }: GoodLayer): number {
+  const file = serialOf(soa);
+  return preSigned ? file : servedSerial({ previous, file, changed: true });
+}
+
+function patched(zone: Zone, over: readonly OwnerRRsets[]): Zone {
+  if (over.length === 0) return zone;
+  const outcome = zone.patched(over);
+  if (!outcome.ok) throw new Error(`${zone.origin} cannot be compiled: ${outcome.error.message}`);
+  return outcome.value;
+}
+
+/** The changes of a version with another serial, of which the SOA is one. */
+function withApex(before: Zone, after: Zone, changes: readonly OwnerChange[]): OwnerChange[] {
+  const { origin } = after;
+  const apex = { owner: origin, before: before.rrsets(origin), after: after.rrsets(origin) };
+  return [apex, ...changes.filter(({ owner }) => owner !== origin)];
+}
+
+function apexFirst(changes: readonly OwnerChange[]): OwnerChange[] {
+  const isApex = ({ before, after }: OwnerChange) =>
+    [...before, ...after].some(({ type }) => type === RRTYPE.SOA);
+  return [...changes.filter(isApex), ...changes.filter((change) => !isApex(change))];
+}
+
 /** The exact difference, for IXFR; `undefined` where there is none to keep: a zone that is new, gone or unchanged. */
 export function deltaOf(step: ZoneStep): JournalDelta | undefined {
   const { before, after, changes } = step;
-  if (before?.good === undefined || after?.good === undefined || changes.length === 0) return undefined;
+  if (before?.good === undefined || after?.good === undefined) return undefined;
+  if (changes === undefined || changes.length === 0) return undefined;
   const deleted = [];
   const added = [];
   for (const change of changes) {
@@ -108,58 +193,6 @@ function missingFrom(other: OwnerChange["after"][number] | undefined, set: Owner
 
 function hex(bytes: Uint8Array): string {
   return bytes.toHex();
-}
-
-function differsBesideSerial(change: OwnerChange): boolean {
-  if (change.before.length !== change.after.length) return true;
-  return change.before.some((set, at) => {
-    const now = change.after[at];
-    const comparable = set.type === RRTYPE.SOA && now.type === RRTYPE.SOA
-      ? withSerial(now, serialOf(set))
-      : now;
-    return !sameRRsets([set], [comparable]);
-  });
-}
-
-/**
- * The changes with the apex's SOA under the serials served. A file that differs in its serial alone changes nothing
- * that is served.
- */
-function withServedSoas(
-  before: ServedZone | undefined,
-  after: ServedZone,
-  changes: readonly OwnerChange[],
-): OwnerChange[] {
-  const { origin } = after;
-  const rest = changes.filter((change) => change.owner !== origin);
-  if (after.good === undefined) return rest;
-  const number = (zone: ServedZone | undefined, sets: OwnerChange["before"]) =>
-    sets.map((set) => set.type === RRTYPE.SOA && zone !== undefined ? withSerial(set, zone.serial) : set);
-  const was = before?.good === undefined
-    ? []
-    : number(before, mergeOwner(layersOf(before), origin, before.dnames).served);
-  const now = number(after, mergeOwner(layersOf(after), origin, after.dnames).served);
-  if (sameRRsets(was, now)) return rest;
-  return [{ owner: origin, before: was, after: now }, ...rest];
-}
-
-/** As `dnameOwners`, at the cost of the names touched. */
-function dnamesAfter(before: ReadonlySet<Name>, layers: Layers, touched: ReadonlySet<Name>): Set<Name> {
-  const dnames = new Set(before);
-  for (const owner of touched) {
-    const has = [layers.people, layers.machine].some((contents) => rrsetOf(contents, owner, RRTYPE.DNAME));
-    if (has) dnames.add(owner);
-    else dnames.delete(owner);
-  }
-  return dnames;
-}
-
-function everyOwner(before: ServedZone | undefined, after: ProposedZone): Set<Name> {
-  const owners = new Set<Name>();
-  for (const contents of [before?.good?.contents, before?.machine, after.good?.contents, after.machine]) {
-    for (const owner of contents?.keys() ?? []) owners.add(owner);
-  }
-  return owners;
 }
 
 function sameNames(a: ReadonlySet<Name>, b: ReadonlySet<Name>): boolean {

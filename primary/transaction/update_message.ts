@@ -6,7 +6,7 @@ import type { ZoneStep } from "./step.ts";
 export function updateMessage(steps: readonly ZoneStep[], subject: string): string {
   const lines: string[] = [];
   for (const { changes } of steps) {
-    for (const { owner, before, after } of changes) {
+    for (const { owner, before, after } of changes ?? []) {
       const types = new Set([...before, ...after].map((set) => set.type));
       for (const type of types) {
         const was = before.find((set) => set.type === type);

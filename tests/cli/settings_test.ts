@@ -167,9 +167,91 @@ Deno.test("collection, signatures, git:// and HTTP are set without a remote too"
   );
 });
 
+Deno.test("how DNS is answered has defaults: limits on, one random cookie secret, names told to nobody", () => {
+  const { service } = settings({});
+  equal(service.cookieSecrets, undefined);
+  deepEqual(service.settings, {
+    nsid: new Uint8Array(0),
+    version: "",
+    id: "",
+    keepalive: 100,
+    udpPayload: 1232,
+  });
+  equal(service.rateLimit?.perSecond, 200);
+  equal(service.rateLimit?.slip, 2);
+  deepEqual(service.rateLimit?.exempt.map(({ bits }) => bits), [8, 128]);
+  deepEqual(service.tcp, { maxConnections: 10_000, maxPerAddress: 64, idleMs: 10_000, messageMs: 5000 });
+});
+
+Deno.test("the [dns] table holds the addresses and how they answer; addresses alone do too", () => {
+  const set = settings(
+    {},
+    [
+      "[dns]",
+      'listen = ["127.0.0.1:53", "[::1]:53"]',
+      "udp-payload = 1400",
+      'nsid = "ns1"',
+      'version = "v"',
+      'id = "i"',
+      `cookie-secrets = ["${"Ab".repeat(16)}", "${"00".repeat(16)}"]`,
+      "[dns.rate-limit]",
+      "per-second = 50",
+      "errors = 10",
+      "slip = 0",
+      "ipv4-prefix = 32",
+      "ipv6-prefix = 64",
+      'exempt = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.1"]',
+      "[dns.tcp]",
+      "max-connections = 5",
+      "max-per-address = 2",
+      'idle = "2s"',
+      'message = "500ms"',
+      'keepalive = "0s"',
+    ].join("\n"),
+  );
+  deepEqual(set.dns.map(({ port }) => port), [53, 53]);
+  const { service } = set;
+  deepEqual(service.cookieSecrets, [new Uint8Array(16).fill(0xab), new Uint8Array(16)]);
+  deepEqual(service.settings, {
+    nsid: new TextEncoder().encode("ns1"),
+    version: "v",
+    id: "i",
+    keepalive: 0,
+    udpPayload: 1400,
+  });
+  equal(service.rateLimit?.perSecond, 50);
+  equal(service.rateLimit?.kinds?.error, 10);
+  equal(service.rateLimit?.kinds?.answer, undefined);
+  equal(service.rateLimit?.slip, 0);
+  deepEqual(service.rateLimit?.exempt.map(({ bits }) => bits), [8, 32, 32]);
+  deepEqual(service.tcp, { maxConnections: 5, maxPerAddress: 2, idleMs: 2000, messageMs: 500 });
+  equal(settings({}, "[dns.rate-limit]\nenabled = false").service.rateLimit, undefined);
+  deepEqual(settings({}, "[dns]\ncookie-secrets = []").service.cookieSecrets, []);
+  deepEqual(settings({ dns: ["[::1]:1"] }, '[dns]\nlisten = "h:2"').dns, [{ host: "::1", port: 1 }]);
+});
+
+Deno.test("faults of the [dns] table are named with their key, and secrets are kept out of messages", () => {
+  const bad = (line: string, message: RegExp) => throws(() => settings({}, line), fault(message));
+  bad("[dns]\nnsids = 1", /unknown key dns\.nsids$/);
+  bad("[dns.tcp]\nidle-time = 1", /unknown key dns\.tcp\.idle-time$/);
+  bad("[dns]\nudp-payload = 511", /dns\.udp-payload: /);
+  bad(`[dns]\nnsid = "${"a".repeat(129)}"`, /dns\.nsid: longer than 128 octets/);
+  bad("[dns.rate-limit]\nper-second = 0", /dns\.rate-limit\.per-second: /);
+  bad('[dns.rate-limit]\nexempt = ["10.0.0.1/8"]', /dns\.rate-limit\.exempt: "10\.0\.0\.1\/8" is no network/);
+  bad('[dns.tcp]\nidle = "1ms"', /dns\.tcp\.idle: from 100ms to 1h/);
+  throws(() => settings({}, '[dns]\ncookie-secrets = ["5ec2e7"]'), (error: unknown) => {
+    return fault(/dns\.cookie-secrets\.0: a cookie secret is 32/)(error) && !String(error).includes("5ec2e7");
+  });
+});
+
 Deno.test("the documented example is valid and knows every key", async () => {
   const text = await Deno.readTextFile(new URL("../../deploy/bailiwick.example.toml", import.meta.url));
   deepEqual(settings({}, text).dns, settings({}).dns);
+  const { kinds: _, ...limit } = settings({}, text).service.rateLimit ?? {};
+  const { kinds: __, ...defaults } = settings({}).service.rateLimit ?? {};
+  deepEqual(limit, defaults);
+  deepEqual(settings({}, text).service.tcp, settings({}).service.tcp);
+  deepEqual(settings({}, text).service.settings, settings({}).service.settings);
   const everything = text.replace(/^#(?=[a-z[])/gm, "");
   const config = parseConfig(everything, "example");
   deepEqual(Object.keys(config).sort(), [
@@ -191,6 +273,37 @@ Deno.test("the documented example is valid and knows every key", async () => {
     "contact",
     "provisioners",
     "roots",
+  ]);
+  deepEqual(Object.keys(config.dns ?? {}).sort(), [
+    "cookie-secrets",
+    "id",
+    "listen",
+    "nsid",
+    "rate-limit",
+    "tcp",
+    "udp-payload",
+    "version",
+  ]);
+  deepEqual(Object.keys(config.dns?.["rate-limit"] ?? {}).sort(), [
+    "answers",
+    "any",
+    "enabled",
+    "errors",
+    "exempt",
+    "ipv4-prefix",
+    "ipv6-prefix",
+    "nodata",
+    "nxdomain",
+    "per-second",
+    "referrals",
+    "slip",
+  ]);
+  deepEqual(Object.keys(config.dns?.tcp ?? {}).sort(), [
+    "idle",
+    "keepalive",
+    "max-connections",
+    "max-per-address",
+    "message",
   ]);
   deepEqual(Object.keys(config.git ?? {}).sort(), ["daemon", "http", "password-file"]);
   deepEqual(Object.keys(config.repository ?? {}).sort(), [

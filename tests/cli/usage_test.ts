@@ -1,5 +1,5 @@
 /** What bad input gets: one clear line, exit 2, no stack. */
-import { equal, match } from "node:assert/strict";
+import { equal, match, ok } from "node:assert/strict";
 import { realTest, run } from "../tools/real.ts";
 import { hostAndPort, runCommand, type RunningServer, serverIn, startServer } from "../tools/server.ts";
 
@@ -121,12 +121,15 @@ realTest("what the contract names and this version lacks says so", { needs: [] }
   oneLine(await runCommand(dir, "certify", certify), /--watch is not in this version/);
 });
 
-realTest("SIGHUP takes over keys from the configuration, and a bad configuration changes nothing", {
-  needs: ["nsupdate"],
+realTest("SIGHUP takes over keys and [dns] from the configuration, and a bad one changes nothing", {
+  needs: ["nsupdate", "dig"],
 }, async ({ dir }) => {
   const secret = (letter: string) => btoa(letter.repeat(32));
   const write = (letter: string) =>
-    Deno.writeTextFile(`${dir}/b.toml`, `[keys."ops._update.example.test"]\nsecret = "${secret(letter)}"\n`);
+    Deno.writeTextFile(
+      `${dir}/b.toml`,
+      `[dns]\nnsid = "${letter}"\n[keys."ops._update.example.test"]\nsecret = "${secret(letter)}"\n`,
+    );
   await write("a");
   const server = await serverIn(dir, ["--zones", EXAMPLES, "--config", "b.toml", "--acme", "off"]);
   const works = async (letter: string) => {
@@ -136,15 +139,24 @@ realTest("SIGHUP takes over keys from the configuration, and a bad configuration
     const key = `hmac-sha256:ops._update.example.test:${secret(letter)}`;
     return (await run("nsupdate", ["-y", key], { stdin: script, check: false })).code === 0;
   };
+  const nsid = async () => {
+    const { host, port } = hostAndPort(server.dns);
+    const { stdout } = await run("dig", [`@${host}`, "-p", `${port}`, "+nsid", "example.test", "SOA"]);
+    return /NSID: .*\("(.*)"\)/.exec(stdout)?.[1];
+  };
   try {
     equal(await works("a"), true);
+    equal(await nsid(), "a");
     await write("b");
     await hangUp(server, /configuration read again/);
     equal(await works("b"), true);
+    // Workers take settings over one by one, in milliseconds.
+    for (const deadline = Date.now() + 10_000; await nsid() !== "b";) ok(Date.now() < deadline);
     equal(await works("a"), false);
     await Deno.writeTextFile(`${dir}/b.toml`, "keys = 1");
     await hangUp(server, /configuration not taken over.*b\.toml: keys/);
     equal(await works("b"), true);
+    equal(await nsid(), "b");
   } finally {
     equal(await server.stop(), 0);
   }

@@ -1,4 +1,4 @@
-/** A UDP worker that answers as ours do, but throws at queries with ID 0xfa17 and dies of those with 0xdead. */
+/** A worker that answers as ours do, but throws at queries with ID 0xfa17 and dies of those with 0xdead. */
 import { answerQuery } from "../../dns/answer/answer.ts";
 import { type Answer, work } from "../../dns/server/worker_loop.ts";
 import type { WorkerOrder } from "../../dns/server/worker_protocol.ts";
@@ -12,7 +12,7 @@ const answer: Answer = (images, query, length, out, limit) => {
 
 self.addEventListener("message", (event: MessageEvent<WorkerOrder>) => {
   work(event.data, (report) => {
-    if (report.kind === "slow") throw new Error("a death on purpose");
+    if (report.kind === "slow-udp") throw new Error("a death on purpose");
     self.postMessage(report);
   }, answer);
   self.close();

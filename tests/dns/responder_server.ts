@@ -11,7 +11,8 @@ import {
   type ResponderEvent,
   type ResponderOptions,
 } from "../../dns/server/responder.ts";
-import { startTcpServer, type TcpLimits } from "../../dns/server/tcp.ts";
+import { startTcpServer } from "../../dns/server/tcp.ts";
+import type { TcpLimits } from "../../dns/server/tcp_limits.ts";
 import { checkPrerequisites } from "../../dns/update/prerequisites.ts";
 import type { TsigKey } from "../../dns/types.ts";
 import { applyTo, ORIGIN, type ToyZone } from "./update_zone.ts";

@@ -83,7 +83,11 @@ realTest(
       stopped = true;
       const after = await statusOf(dir);
       deepEqual(after.server, { running: false, pid: null });
-      deepEqual({ ...after, at: "", server: {} }, { ...last, at: "", server: {} });
+      const rest = { at: "", server: {}, counters: null };
+      deepEqual({ ...after, ...rest }, { ...last, ...rest });
+      // What was counted between the last note and the end is told too.
+      ok((after.counters?.answers ?? 0) >= (last.counters?.answers ?? 0));
+      ok((after.counters?.queries ?? 0) > 0);
       match((await runCommand(dir, "status", [])).stdout, /^server +not running$/m);
     } finally {
       if (!stopped) await server.stop();

@@ -16,6 +16,8 @@ const PACKAGES = [
   "pebble",
   "ldnsutils",
   "dnsperf",
+  "unbound",
+  "unbound-host",
   "iproute2",
   "openssl",
   "procps",

@@ -47,10 +47,6 @@ Deno.exit(wrong ? 1 : 0);
 async function measureScenario(scenario: Scenario, options: BenchOptions): Promise<boolean> {
   const files = await scenario.files();
   tell(`\n(${scenario.key}) ${scenario.title}; dnsperf ${parameters(scenario.asking).join(" ")}`);
-  if (options.bare && scenario.asking.transport === "tcp") {
-    tell("left out: the bare server has no TCP");
-    return true;
-  }
   const servers: BenchServer[] = [];
   try {
     await startAll(scenario, files, options, servers);
@@ -69,7 +65,7 @@ async function startAll(
   options: BenchOptions,
   servers: BenchServer[],
 ): Promise<void> {
-  const zone = { origin: files.origin, file: files.zone, signed: scenario.signed };
+  const zone = { origin: files.origin, file: files.zone, denial: scenario.denial };
   const starts: [string, () => Promise<BenchServer>][] = [
     ["ours", () => startOurs(dir, zone, options)],
     ...options.peers.map((

@@ -1,10 +1,10 @@
-/** The smallest server round the answer path, for profiles; UDP only: `bare_server.ts HOST:PORT WORKERS ORIGIN=FILE...`. */
+/** The smallest server round the answer path, for profiles: `bare_server.ts HOST:PORT WORKERS ORIGIN=FILE...`. */
 import {
   createImageBoard,
   createZoneBuilder,
   nameFrom,
   parseZoneFile,
-  startUdpServer,
+  startDnsServer,
   type Zone,
 } from "../../../dns/mod.ts";
 
@@ -28,11 +28,13 @@ for (const argument of files) {
 }
 const loaded = performance.now() - started;
 const colon = place.lastIndexOf(":");
-const server = await startUdpServer({
+const server = await startDnsServer({
   listen: [{ host: place.slice(0, colon), port: Number(place.slice(colon + 1)) }],
   workers: Number(workers),
   board: createImageBoard(zones),
-  slow: () => Promise.resolve(undefined),
+  // Nothing but queries: no updates, no transfers.
+  respond: () => Promise.resolve(undefined),
+  tcp: { maxPerAddress: 20_000 },
   log: (line) => console.error(line),
 });
 if (!server.ok) throw new Error(server.error.message);

@@ -52,4 +52,4 @@ export function parameters({ transport, edns }: Asking): string[] {
 }
 
 export const SERVER_CORE = "0";
-const CLIENT_CORE = "1";
+export const CLIENT_CORE = "1";

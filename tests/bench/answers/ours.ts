@@ -1,6 +1,6 @@
 /** Our server as users run it (`serve` with its task's permissions), or the answer path alone in the smallest program. */
-import { run } from "../../tools/real.ts";
 import { freePort } from "../../tools/ports.ts";
+import { SERVER_CORE } from "./dnsperf.ts";
 import { type BenchServer, type ServedZone, startServer } from "./peers.ts";
 
 export interface OursOptions {
@@ -8,7 +8,7 @@ export interface OursOptions {
   readonly root: string;
   /** A small program round the answer path instead of `serve`, for profiles. */
   readonly bare: boolean;
-  /** A configuration file for `serve`. */
+  /** A configuration file for `serve`; without one, nothing but rate limiting is configured: none. */
   readonly config?: string | undefined;
 }
 
@@ -33,21 +33,34 @@ export async function startSeeded(dir: string, zone: ServedZone, options: OursOp
   const port = freePort();
   const task = await taskOf(options.root, "serve");
   const off = ["--workers", "1", "--ssh", "off", "--web", "off", "--acme", "off"];
-  const config = options.config === undefined ? [] : ["--config", options.config];
+  const config = options.config ?? `${dir}/bench.toml`;
+  if (options.config === undefined) await Deno.writeTextFile(config, "[dns.rate-limit]\nenabled = false\n");
   const places = ["--data", `${dir}/data`, "--zones", `${dir}/zones`, "--dns", `127.0.0.1:${port}`];
-  const command = [Deno.execPath(), ...task, ...off, ...config, ...places];
+  const command = [Deno.execPath(), ...task, ...off, "--config", config, ...places];
   return await startServer("ours", command, port, zone.origin, { cwd: options.root, env: { INIT_CWD: dir } });
 }
 
 /** Makes a key that may change everything; the path of its file. */
 export async function addKey(dir: string, origin: string, options: OursOptions): Promise<string> {
   const task = await taskOf(options.root, "key");
-  const args = [...task, "add", `bench._update.${origin}`, "--data", `${dir}/data`];
-  return (await run("taskset", ["-c", "0", Deno.execPath(), ...args], {
+  // With this process's environment: it says where Deno keeps its packages.
+  const { success, stdout, stderr } = await new Deno.Command("taskset", {
+    args: [
+      "-c",
+      SERVER_CORE,
+      Deno.execPath(),
+      ...task,
+      "add",
+      `bench._update.${origin}`,
+      "--data",
+      `${dir}/data`,
+    ],
     cwd: options.root,
     env: { INIT_CWD: dir },
-  }))
-    .stdout.trim();
+    stdin: "null",
+  }).output();
+  if (!success) throw new Error(`no key: ${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout).trim();
 }
 
 async function startBare({ origin, file }: ServedZone, root: string): Promise<BenchServer> {

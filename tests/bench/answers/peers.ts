@@ -5,6 +5,7 @@
 import { ask } from "../../dns/answer_servers.ts";
 import { findProgram, run } from "../../tools/real.ts";
 import { freePort } from "../../tools/ports.ts";
+import type { Denial } from "./cache.ts";
 import { SERVER_CORE } from "./dnsperf.ts";
 
 /** A server that answers. */
@@ -24,7 +25,7 @@ export type Peer = typeof PEERS[number];
 export interface ServedZone {
   readonly origin: string;
   readonly file: string;
-  readonly signed: boolean;
+  readonly denial: Denial | undefined;
 }
 
 /** Starts a peer with one zone, on the servers' core. */
@@ -55,6 +56,7 @@ export async function startServer(
     stdout: "null",
     stderr: "piped",
   }).spawn();
+  running.add(child);
   let said = "";
   const drained = (async () => {
     // The end is what tells; a talkative server must not fill memory.
@@ -63,7 +65,10 @@ export async function startServer(
     }
   })();
   let ended = false;
-  const status = child.status.then(() => ended = true);
+  const status = child.status.then(() => {
+    ended = true;
+    running.delete(child);
+  });
   const stop = async () => {
     if (!ended) child.kill("SIGTERM");
     const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
@@ -71,7 +76,8 @@ export async function startServer(
     clearTimeout(late);
   };
   while (!ended && performance.now() - started < STARTING_MS) {
-    const reply = await ask(port, soaQuestion(origin), 10);
+    // Whatever goes wrong with a question before the server answers: the next one follows.
+    const reply = await ask(port, soaQuestion(origin), 10).catch(() => undefined);
     const right = reply !== undefined && (reply[3] & 0x0f) === 0 && (reply[6] << 8 | reply[7]) === 1;
     if (right) return { name, port, pid: child.pid, startMs: performance.now() - started, stop };
   }
@@ -79,7 +85,16 @@ export async function startServer(
   throw new Error(`${name} does not answer:\n${said}`);
 }
 
-const STARTING_MS = 60_000;
+/** A benchmark that is ended leaves no server behind. */
+const running = new Set<Deno.ChildProcess>();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => {
+    for (const child of running) child.kill("SIGKILL");
+    Deno.exit(130);
+  });
+}
+
+const STARTING_MS = 120_000;
 
 function soaQuestion(origin: string): Uint8Array {
   const labels = origin.split(".").filter((label) => label !== "");
@@ -87,10 +102,11 @@ function soaQuestion(origin: string): Uint8Array {
   return Uint8Array.from([0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...name, 0, 0, 6, 0, 1]);
 }
 
-/** That a zone comes signed is a note in PowerDNS's database beside the zone's file. */
-async function preparePowerDns(home: string, { origin, signed }: ServedZone): Promise<void> {
+/** That a zone comes signed, and with NSEC3, are notes in PowerDNS's database beside the zone's file. */
+async function preparePowerDns(home: string, { origin, denial }: ServedZone): Promise<void> {
   await run("pdnsutil", [`--config-dir=${home}`, "create-bind-db", `${home}/dnssec.db`]);
-  if (signed) await run("pdnsutil", [`--config-dir=${home}`, "set-presigned", origin]);
+  if (denial === "nsec3") await run("pdnsutil", [`--config-dir=${home}`, "set-nsec3", origin, "1 0 0 -"]);
+  if (denial !== undefined) await run("pdnsutil", [`--config-dir=${home}`, "set-presigned", origin]);
 }
 
 interface Configuration {

@@ -37,11 +37,10 @@ export async function sample(
       if (reply === undefined) return { wrong: `no answer to ${line}`, counts };
       const one = countsOf(reply);
       counts.push(one);
-      if (one.rcode !== expected.rcode || one.answers !== expected.answers || one.truncated) {
+      const right = one.rcode === expected.rcode && one.answers === expected.answers && !one.truncated &&
+        one.authority >= expected.authority;
+      if (!right) {
         return { wrong: `${line} is answered with ${JSON.stringify(one)}`, counts };
-      }
-      if (expected.sameAuthority && one.authority === 0) {
-        return { wrong: `${line}: no authority section`, counts };
       }
     }
   } finally {

@@ -15,7 +15,7 @@ const WILDCARDS = 1_000;
 /** A zone of as many names with one A record each, and SOA, NS and the server's address: three records more. */
 export function flatZone(names: number): BenchZone {
   const lines = [...apex(), "ns1 A 192.0.2.1"];
-  for (let i = 0; i < names; i++) lines.push(`${label(i)} A ${address(i)}`);
+  for (let i = 0; i < names; i++) lines.push(`${flatLabel(names, i)} A ${address(i)}`);
   return zone(ORIGIN, lines);
 }
 
@@ -65,7 +65,7 @@ export function wildcardZone(): BenchZone {
 /** Names that exist in a flat zone, each as likely. */
 export function existingQuestions(names: number, count: number): string {
   const random = generator(1);
-  return questions(count, () => `${label(random(names))}.${ORIGIN} A`);
+  return questions(count, () => `${flatLabel(names, random(names))}.${ORIGIN} A`);
 }
 
 /** Names that do not, spread over all of a flat zone: none has a hyphen. */
@@ -93,6 +93,14 @@ export function wildcardQuestions(count: number): string {
     const labels = Array.from({ length: 1 + i % 3 }, () => `q${random(1 << 24).toString(36)}`);
     return `${labels.join(".")}.${wildcardParent(random(WILDCARDS))}.${ORIGIN} ${i % 4 === 3 ? "AAAA" : "A"}`;
   });
+}
+
+/**
+ * The large zone counts its names: NSD's tree of octets takes less than half the memory and time for them than for
+ * scattered ones, so that nobody wins by the choice of names.
+ */
+function flatLabel(names: number, i: number): string {
+  return names === LARGE_NAMES ? `h${i}` : label(i);
 }
 
 function wildcardParent(i: number): string {

@@ -1,5 +1,5 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { createImageBoard, startUdpServer, type UdpOptions, type UdpServer } from "../../dns/mod.ts";
+import { createImageBoard, type DnsServer, type DnsServerOptions, startDnsServer } from "../../dns/mod.ts";
 import { realTest, run } from "../tools/real.ts";
 import { ask, freePort } from "./answer_servers.ts";
 import { allZones, zoneOf } from "./answer_zones.ts";
@@ -42,12 +42,12 @@ for (const ffi of [true, false]) {
 
   Deno.test(`messages for the full machinery are answered by it, whatever it does (${way})`, async () => {
     const lines: string[] = [];
-    const slow: UdpOptions["slow"] = (query, peer) => {
+    const respond: DnsServerOptions["respond"] = (query, { peer }) => {
       if (query[1] === 2) return Promise.reject(new Error("on purpose"));
       if (query[1] === 3) return Promise.resolve(undefined);
-      return Promise.resolve(new TextEncoder().encode(`${query.length} ${peer.address}`));
+      return Promise.resolve(new TextEncoder().encode(`${query.length} ${peer?.address}`));
     };
-    await serving({ ffi, slow, log: (line) => lines.push(line) }, async (server, port) => {
+    await serving({ ffi, respond, log: (line) => lines.push(line) }, async (server, port) => {
       const update = (id: number) => Uint8Array.of(0, id, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0);
       equal(new TextDecoder().decode(await ask(port, update(1), 3000)), "12 127.0.0.1");
       equal(await ask(port, update(2), 100), undefined);
@@ -60,7 +60,7 @@ for (const ffi of [true, false]) {
   Deno.test(`a port in use is an error that names it (${way})`, async () => {
     await serving({ ffi }, async (_, port) => {
       for (const other of [true, false]) {
-        const second = await startUdpServer(options({ ffi: other, listen: [{ host: "127.0.0.1", port }] }));
+        const second = await startDnsServer(options({ ffi: other, listen: [{ host: "127.0.0.1", port }] }));
         ok(!second.ok);
         equal(second.error.code, "port-in-use");
         ok(second.error.message.includes(`127.0.0.1:${port}`));
@@ -70,10 +70,10 @@ for (const ffi of [true, false]) {
 
   Deno.test(`an address that is none is an error (${way})`, async () => {
     for (const host of ["localhost", "256.0.0.1", "::g"]) {
-      const server = await startUdpServer(options({ ffi, listen: [{ host, port: 0 }] }));
+      const server = await startDnsServer(options({ ffi, listen: [{ host, port: 0 }] }));
       equal(server.ok ? "" : server.error.code, "bad-address");
     }
-    const away = await startUdpServer(options({ ffi, listen: [{ host: "203.0.113.77", port: 0 }] }));
+    const away = await startDnsServer(options({ ffi, listen: [{ host: "203.0.113.77", port: 0 }] }));
     equal(away.ok ? "" : away.error.code, "address-not-here");
   });
 
@@ -196,7 +196,7 @@ realTest("publishing under load loses no query", { needs: ["dnsperf"] }, async (
 });
 
 Deno.test("a wildcard address answers from the address that was asked, IPv4 and IPv6", async () => {
-  const server = await startUdpServer(options({
+  const server = await startDnsServer(options({
     listen: [{ host: "0.0.0.0", port: 0 }, { host: "::", port: 0 }, { host: "127.0.0.1", port: 0 }],
     workers: 2,
   }));
@@ -230,7 +230,7 @@ Deno.test("a wildcard address answers from the address that was asked, IPv4 and 
 });
 
 Deno.test("without FFI a wildcard address is refused with what to do", async () => {
-  const server = await startUdpServer(
+  const server = await startDnsServer(
     options({ ffi: false, listen: [{ host: "0.0.0.0", port: freePort() }] }),
   );
   ok(!server.ok);
@@ -238,10 +238,10 @@ Deno.test("without FFI a wildcard address is refused with what to do", async () 
 });
 
 Deno.test("stop closes the port, and may be called twice", async () => {
-  const server = await startUdpServer(options({ workers: 2 }));
+  const server = await startDnsServer(options({ workers: 2 }));
   ok(server.ok);
   await Promise.all([server.value.stop(), server.value.stop()]);
-  const again = await startUdpServer(options({ listen: server.value.addresses }));
+  const again = await startDnsServer(options({ listen: server.value.addresses }));
   ok(again.ok);
   await again.value.stop();
 });
@@ -255,10 +255,10 @@ function withId(id: number, query: Uint8Array): Uint8Array {
 }
 
 async function serving(
-  change: Partial<UdpOptions>,
-  body: (server: UdpServer, port: number) => Promise<void>,
+  change: Partial<DnsServerOptions>,
+  body: (server: DnsServer, port: number) => Promise<void>,
 ): Promise<void> {
-  const server = await startUdpServer(options(change));
+  const server = await startDnsServer(options(change));
   if (!server.ok) throw new Error(server.error.message);
   try {
     await body(server.value, server.value.addresses[0].port);
@@ -267,14 +267,14 @@ async function serving(
   }
 }
 
-function options(change: Partial<UdpOptions>): UdpOptions {
+function options(change: Partial<DnsServerOptions>): DnsServerOptions {
   const texts = Array.from({ length: 100 }, (_, i) => `big TXT "${String(i).padStart(30, "0")}"\n`).join("");
   return {
     listen: [{ host: "127.0.0.1", port: 0 }],
     workers: 1,
     board: change.board ??
       createImageBoard([...allZones(), zoneOf("z.test.", `$TTL 60\n@ SOA a b 1 2 3 4 5\n${texts}`)]),
-    slow: (query) => Promise.resolve(query),
+    respond: (query) => Promise.resolve(query),
     log: () => {},
     ...change,
   };
