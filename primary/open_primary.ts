@@ -41,6 +41,7 @@ import type {
 } from "./primary.ts";
 import { commitChange, completePending, type PreparedChange, takeBackPending } from "./transaction/commit.ts";
 import { MACHINE, MAIN } from "./transaction/branches.ts";
+import { createCompactor } from "./transaction/compactor.ts";
 import { readMachineLayer, writeMachineCommit } from "./transaction/machine_layer.ts";
 import { firstParent, treeFiles } from "./transaction/objects.ts";
 import { type KeptSerials, keptSerials } from "./serial/kept_serials.ts";
@@ -79,6 +80,17 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
   const kept: KeptSerials | undefined = mode.kind === "read-only"
     ? keptSerials(state.collection("served-content"))
     : undefined;
+
+  /** Makes a base anew that many versions lie over. */
+  const compactor = createCompactor({
+    replace: (zone, make) => inTurn(() => replaceServed(zone, make)),
+    soon: (slice) => {
+      const timer = setTimeout(slice, 1);
+      Deno.unrefTimer(timer);
+      return () => clearTimeout(timer);
+    },
+    failed: (zone, error) => log.error(`${zone} is served as it is, not compacted: ${wordsOf(error)}`),
+  });
 
   const troubles = troubleNotes(state.collection("zone-trouble"));
 
@@ -122,6 +134,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     close: () =>
       inTurn(() => {
         ended ??= { code: "closed", message: "the server is stopping" };
+        compactor.stop();
         return Promise.resolve();
       }),
   };
@@ -333,6 +346,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
       publish: () => {
         if (fresh.length > 0) options.publish(fresh);
         served = next;
+        for (const { after } of steps) if (after?.good !== undefined) compactor.published(after);
       },
     };
     const outcome = await commitChange(
@@ -355,6 +369,20 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     noteTroubles(steps);
     if (visible.length > 0) tell(visible.map(servedChange));
     return { ok: true, value: undefined };
+  }
+
+  /** The same content from other memory. */
+  function replaceServed(
+    origin: Name,
+    make: (now: ServedZone) => ServedZone | undefined,
+  ): Promise<void> {
+    const now = ended === undefined ? served.zones.get(origin) : undefined;
+    const next = now && make(now);
+    if (next !== undefined) {
+      options.publish([{ origin, zone: next.served }]);
+      served = { ...served, zones: new Map(served.zones).set(origin, next) };
+    }
+    return Promise.resolve();
   }
 
   /** For who looks from outside; what is served does not hang on it. Of all zones, or of those that were changed. */

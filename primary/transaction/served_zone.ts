@@ -47,3 +47,8 @@ export function withServedSerial(zone: ServedZone, serial: number): ServedZone {
 export function numbered(zone: Zone, serial: number): Zone {
   return zone.serial === serial ? zone : zone.withSerial(serial);
 }
+
+/** Versions of one zone that share their cells have the same. */
+export function memoryOf(zone: Zone): ArrayBufferLike {
+  return zone.image.bytes.buffer;
+}

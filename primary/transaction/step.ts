@@ -14,7 +14,7 @@ import { recordsOf } from "../layout/records.ts";
 import { servedSerial } from "../serial/served_serial.ts";
 import { serialOf, withSerial } from "../serial/soa.ts";
 import type { JournalDelta } from "../state/state.ts";
-import { type GoodLayer, numbered, type ServedZone } from "./served_zone.ts";
+import { type GoodLayer, memoryOf, numbered, type ServedZone } from "./served_zone.ts";
 
 /** What one change does to one zone. */
 export interface ZoneStep {
@@ -57,12 +57,28 @@ export function stepZone(
   }
   const layers = { people: good, machine: proposed.machine };
   const dnames = dnameOwners(layers);
-  const { served, heldBack, changes } = before?.good === undefined
+  const version = before?.good === undefined
     ? firstVersion(layers, good, floor)
     : touched !== undefined && before.good.zone === good.zone && sameNames(before.dnames, dnames)
     ? patchedVersion(before, layers, good, touched, dnames)
     : nextVersion(before, layers, good);
-  return { origin, before, after: { ...proposed, dnames, heldBack, served, serial: served.serial }, changes };
+  const { served, heldBack, changes } = version;
+  const after = { ...proposed, good: overBaseOf(served, good, layers), dnames, heldBack, served };
+  return { origin, before, after: { ...after, serial: served.serial }, changes };
+}
+
+/**
+ * A version for which its base had no more room has one of its own. People's zone is laid over that too: two bases are
+ * the memory of two zones.
+ */
+function overBaseOf(served: Zone, good: GoodLayer, { machine }: Layers): GoodLayer {
+  const { zone } = good;
+  if (memoryOf(served) === memoryOf(zone)) return good;
+  const owners = new Set([zone.origin, ...machine.keys()]);
+  return {
+    ...good,
+    zone: patched(served, [...owners].map((owner) => ({ owner, rrsets: zone.rrsets(owner) }))),
+  };
 }
 
 /** A zone that goes out of service; its serial is remembered by name. */
