@@ -63,6 +63,7 @@ export async function serveDns(options: DnsOptions): Promise<DnsServers> {
     update: options.update,
     now: Date.now,
     log: logEvent,
+    context: contextOf,
   });
 
   const started = await startDnsServer({
