@@ -7,16 +7,26 @@
  * a record (`tests/bench/answers` prints time and memory).
  */
 import type { Result } from "../../conduit/mod.ts";
-import { CELL, CELL3, findEntry, FLAG, probe, slotOf, type ZoneImage } from "../image/layout.ts";
-import { createNameScan, type NameScan, scanName } from "../image/scan.ts";
+import {
+  CELL,
+  CELL3,
+  ENTRY,
+  findEntry,
+  FLAG,
+  probe,
+  RECORD_HEAD,
+  slotOf,
+  type ZoneImage,
+} from "../image/layout.ts";
+import { createNameScan, hashLabel, type NameScan, scanName } from "../image/scan.ts";
 import { nameFromWire, nameToWire, writeName } from "../name.ts";
-import { canonicalRdata, compareRdata, rdataIsValid } from "../rr/rdata.ts";
 import { RRTYPE, typeName } from "../rr/types.ts";
 import type { Name, ResourceRecord } from "../types.ts";
 import {
   cellWords,
   createHeap,
   createSlots,
+  freeSlot,
   type Heap,
   keepState,
   makeRoom,
@@ -31,6 +41,7 @@ import {
 import { copyCells, fixParents, indexOf, resolveTargets } from "./links.ts";
 import { emptyImage, nextImageId, NONE, shared, sharedNumbers } from "./memory.ts";
 import { findChain, marksOf, setProofs } from "./chain.ts";
+import { isChecked, isTtl, joinFault, recordFault } from "./rules.ts";
 import { soaNumbers } from "./soa.ts";
 import {
   clearStage,
@@ -39,9 +50,8 @@ import {
   loadCell,
   packCell,
   packed,
+  putRecordHead,
   setKey,
-  type Stage,
-  stageLimit,
   stageRecord,
 } from "./stage.ts";
 import { openZone, type Zone } from "./zone.ts";
@@ -87,6 +97,8 @@ export interface WireRecord {
   readonly owner: Uint8Array;
   /** The owner is that of the call before, which gave no error other than `ttl-differs`. */
   readonly ownerIsSame: boolean;
+  /** The name above the owner is, octet for octet, that above the owner of the call before. Not to be said is never wrong. */
+  readonly parentIsSame?: boolean;
   readonly type: number;
   readonly ttl: number;
   /** A buffer with the rdata, and where it stands there. */
@@ -139,6 +151,14 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
   let cell = 0;
   let cellRecords = 0;
   let changed = false;
+  /** The owner of the last call is that of the stage, or of `plain`. */
+  let isCurrent = false;
+  /** The cell of the last call's owner where it was written without the stage; 0 otherwise. */
+  let plain = 0;
+  /** The parent of the last owner that a cell was written for, its hash, and the octets of its name; 0: not known. */
+  let parent = 0;
+  let parentHash = 0;
+  let parentOctets = 0;
 
   scanName(coming, originWire, 0, originWire.length, SEED);
   const originLabels = coming.labels;
@@ -170,7 +190,79 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
   function addWire(record: WireRecord): ZoneError | undefined {
     lastOwner = undefined;
     const { owner, ownerIsSame, type, ttl, rdata, rdataStart, rdataOctets } = record;
+    if (
+      !ownerIsSame && isCurrent && record.parentIsSame === true &&
+      takePlain(owner, type, ttl, rdata, rdataStart, rdataOctets)
+    ) return undefined;
     return take(owner, ownerIsSame, type, ttl, rdata, rdataStart, rdataOctets);
+  }
+
+  /**
+   * Takes the one plain record of a new owner right below the parent of the owner before, and writes its cell at once,
+   * without the stage: most records of most large zones. False leaves all as it was, and `take` has to see to it.
+   */
+  function takePlain(
+    owner: Uint8Array,
+    type: number,
+    ttl: number,
+    rdata: Uint8Array,
+    start: number,
+    octets: number,
+  ): boolean {
+    const size = owner[0];
+    if (isChecked(type) || octets > MOST_PLAIN_OCTETS || !isTtl(ttl)) return false;
+    if (size === 0 || size > 63 || (size === 1 && owner[1] === ASTERISK)) return false;
+    // Where the owner before has several records, this one has too, it seems; then the stage costs less.
+    if (plain === 0 && (stage.records !== 1 || !flush())) return false;
+    const nameOctets = 1 + size + parentOctets;
+    if (parent === 0 || nameOctets > 255 || (heap.words[parent + CELL.head] & FLAG.gone) !== 0) return false;
+    if (!makeRoom(heap, ROOM_FOR_PLAIN)) return false;
+
+    const { words, bytes, headWords, end: made } = heap;
+    const entry = made + headWords;
+    const label = entry + ENTRY.size << 2;
+    bytes[label] = size;
+    for (let i = 1; i <= size; i++) {
+      const octet = owner[i];
+      bytes[label + i] = octet - 0x41 >>> 0 < 26 ? octet | 0x20 : octet;
+    }
+    const hash = hashLabel(parentHash, bytes, label);
+    const free = freeSlot(heap, slots, hash, nameOctets, label);
+    if (free < 0) return false;
+
+    words[made + CELL.parent] = parent;
+    words[made + CELL.head] = nameOctets << 16 | 1 << 8;
+    for (let i = CELL.size; i < headWords; i++) words[made + i] = 0;
+    const blob = label + 1 + size;
+    words[entry + ENTRY.typeAndCount] = type << 16 | 1;
+    words[entry + ENTRY.start] = blob - (made << 2);
+    words[entry + ENTRY.octetsAndExtras] = RECORD_HEAD + octets;
+    const into = putRecordHead(bytes, blob, type, ttl, octets);
+    for (let i = 0; i < octets; i++) bytes[into + i] = rdata[start + i];
+    heap.end = made + (into + octets - (made << 2) + 7 >>> 3 << 1);
+
+    if (cellCount + 1 > slots.length * MAX_LOAD) {
+      slots = indexed(slots.length * 2, made);
+      place(slots, slotOf(hash, made), hash);
+    } else {
+      slots[free] = slotOf(hash, made);
+    }
+    cellCount++;
+    recordCount++;
+    if ((words[parent + CELL.head] & 0xff) < 255) words[parent + CELL.head]++;
+    plain = made;
+    return true;
+  }
+
+  /** Reads the cell that `takePlain` wrote for the owner of the last call into the stage: the owner has more records. */
+  function reopenPlain(owner: Uint8Array): void {
+    scanName(stage.scan, owner, 0, Math.min(owner.length, 256), SEED);
+    clearStage(stage);
+    loadCell(stage, heap, plain);
+    cell = plain;
+    cellRecords = stage.records;
+    changed = false;
+    plain = 0;
   }
 
   function take(
@@ -182,38 +274,23 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
     start: number,
     octets: number,
   ): ZoneError | undefined {
+    if (same && plain !== 0) reopenPlain(owner);
     if (!same) {
+      isCurrent = false;
       if (scanName(coming, owner, 0, Math.min(owner.length, 256), SEED) < 0) {
-        return refusal(
-          "out-of-zone",
-          originWire,
-          type,
-          () => `a record of ${origin} has an owner that is no name`,
-        );
+        const message = `a record of ${origin} has an owner that is no name`;
+        return { code: "out-of-zone", message, owner: origin, type };
       }
-      if (!isInZone(coming)) {
-        return refusal("out-of-zone", owner, type, (name) => `${name} does not lie in the zone ${origin}`);
-      }
+      if (!isInZone(coming)) return refusal("out-of-zone", owner, type, `does not lie in the zone ${origin}`);
     }
     const scan = same ? stage.scan : coming;
-    if (!(ttl >= 0 && ttl <= 0x7fff_ffff)) {
-      return refusal("bad-ttl", scan.lower, type, (name) => `${name} has a TTL outside 0 to 2147483647`);
-    }
-    if (octets > 0xffff || (isChecked(type) && !rdataIsValid(type, rdata.subarray(start, start + octets)))) {
-      return refusal("bad-rdata", scan.lower, type, (name) => `${name} has malformed ${typeName(type)} data`);
-    }
-    if (type === RRTYPE.SOA && scan.length !== originWire.length) {
-      return refusal(
-        "misplaced-soa",
-        scan.lower,
-        type,
-        (name) => `${name} has a SOA record below the apex ${origin}`,
-      );
-    }
+    const wrong = recordFault(type, ttl, rdata, start, octets, scan.length === originWire.length);
+    if (wrong !== undefined) return refusal(wrong.code, scan.lower, type, wrong.why);
     if (!same) {
       const flushed = flush();
       if (!flushed) return zoneTooLarge(type);
       swapOwner();
+      isCurrent = true;
       cell = probe(heap, slots, stage.scan, 0);
       if (cell !== 0) {
         loadCell(stage, heap, cell);
@@ -222,37 +299,15 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
     }
     const key = setKey(type, rdata, start);
     const set = findSet(stage, key);
-    if (set >= 0 && SINGLETONS.has(type)) {
-      const at = stage.at[stage.first[set]];
-      const known = canonicalRdata(type, stage.bytes.subarray(at, at + stage.size[stage.first[set]]));
-      if (compareRdata(known, canonicalRdata(type, rdata.subarray(start, start + octets))) === 0) {
-        return undefined;
-      }
-      return refusal(
-        "several-records",
-        scanNow(),
-        type,
-        (name) => `${name} has another ${typeName(type)} record already`,
-      );
-    }
-    const limit = set < 0 || stage.counts[set] > 1000 || type === RRTYPE.RRSIG || octets > 256
-      ? stageLimit(stage, set, type, octets)
-      : undefined;
-    if (limit !== undefined) {
-      return refusal("too-large", scanNow(), type, (name) => `${name} has ${limit}, which no image can hold`);
-    }
+    const fault = joinFault(stage, set, type, rdata, start, octets);
+    if (fault === "same") return undefined;
+    if (fault !== undefined) return refusal(fault.code, stage.scan.lower, type, fault.why);
     const known = set < 0 ? ttl : stage.ttls[set];
     stageRecord(stage, set, key, known, rdata, start, octets);
     changed = true;
     if (known === ttl || type === RRTYPE.RRSIG) return undefined;
-    return {
-      ...refusal("ttl-differs", scanNow(), type, (name) => `${name} has ${typeName(type)} of TTL ${known}`),
-      taken: true,
-    };
-  }
-
-  function scanNow(): Uint8Array {
-    return stage.scan.lower;
+    const differs = refusal("ttl-differs", stage.scan.lower, type, `has ${typeName(type)} of TTL ${known}`);
+    return { ...differs, taken: true };
   }
 
   /** The name that came becomes the stage's. */
@@ -264,6 +319,8 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
     changed = false;
     cell = 0;
     cellRecords = 0;
+    plain = 0;
+    parent = 0;
   }
 
   function isInZone(scan: NameScan): boolean {
@@ -278,16 +335,15 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
   /** Writes the stage's cell; false when the heap is full. */
   function flush(): boolean {
     if (!changed) return true;
-    changed = false;
     const { scan } = stage;
     if (cell === 0) {
-      const parent = parentOf(scan);
+      parent = parentOf(scan);
       if (parent === 0 || !packCell(stage, heap, parent, 0)) return false;
       link(packed.cell, scan.hashes[0]);
       addChild(parent, scan, 0);
     } else {
       const head = heap.words[cell + CELL.head];
-      const parent = heap.words[cell + CELL.parent];
+      parent = heap.words[cell + CELL.parent];
       const octets = cellWords(heap, cell);
       const kept = head & (FLAG.wildcard | 0xff);
       if (cell + octets === heap.end && (head & 0xff) === 0) {
@@ -303,6 +359,11 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
       }
       recordCount -= cellRecords;
     }
+    if (parent !== 0) {
+      parentHash = scan.hashes[1];
+      parentOctets = scan.length - scan.starts[1];
+    }
+    changed = false;
     recordCount += packed.records;
     withTargets ||= packed.targets;
     return true;
@@ -311,25 +372,25 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
   /** The cell of a name's parent, made with all its ancestors (empty non-terminals) where it is new; 0: no room. */
   function parentOf(scan: NameScan): number {
     let label = 1;
-    let parent = 0;
+    let above = 0;
     const top = scan.labels - originLabels;
-    while (label <= top && (parent = probe(heap, slots, scan, label)) === 0) label++;
-    while (parent !== 0 && label > 1) {
+    while (label <= top && (above = probe(heap, slots, scan, label)) === 0) label++;
+    while (above !== 0 && label > 1) {
       label--;
-      const made = emptyCell(scan, label, parent);
+      const made = emptyCell(scan, label, above);
       if (made === 0) return 0;
       link(made, scan.hashes[label]);
-      addChild(parent, scan, label);
-      parent = made;
+      addChild(above, scan, label);
+      above = made;
     }
-    return parent;
+    return above;
   }
 
-  function emptyCell(scan: NameScan, label: number, parent: number): number {
+  function emptyCell(scan: NameScan, label: number, above: number): number {
     if (!makeRoom(heap, 128)) return 0;
     const made = heap.end;
     const { words, bytes } = heap;
-    words[made + CELL.parent] = parent;
+    words[made + CELL.parent] = above;
     words[made + CELL.head] = scan.length - scan.starts[label] << 16;
     for (let i = 2; i < heap.headWords; i++) words[made + i] = 0;
     const at = made + heap.headWords << 2;
@@ -347,8 +408,8 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
     cellCount++;
   }
 
-  function addChild(parent: number, scan: NameScan, label: number): void {
-    const at = parent + CELL.head;
+  function addChild(above: number, scan: NameScan, label: number): void {
+    const at = above + CELL.head;
     const start = scan.starts[label];
     const children = heap.words[at] & 0xff;
     if (children < 255) heap.words[at]++;
@@ -437,14 +498,10 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
     return next;
   }
 
-  function refusal(
-    code: ZoneErrorCode,
-    ownerWire: Uint8Array,
-    type: number,
-    message: (owner: Name) => string,
-  ): ZoneError {
+  /** @param why what follows the owner in a sentence */
+  function refusal(code: ZoneErrorCode, ownerWire: Uint8Array, type: number, why: string): ZoneError {
     const owner = nameFromWire(ownerWire, 0)?.name ?? origin;
-    return { code, message: message(owner), owner, type };
+    return { code, message: `${owner} ${why}`, owner, type };
   }
 
   function zoneTooLarge(type: number): ZoneError {
@@ -457,41 +514,6 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
       type,
     };
   }
-}
-
-/**
- * Why a record cannot join those of one owner, which lie in a stage; "same" when it is one that can be there only once and
- * is there already.
- */
-export function recordFault(
-  stage: Stage,
-  origin: Name,
-  owner: Name,
-  type: number,
-  ttl: number,
-  rdata: Uint8Array,
-): ZoneError | "same" | undefined {
-  if (!(ttl >= 0 && ttl <= 0x7fff_ffff)) {
-    return { code: "bad-ttl", message: `${owner} has a TTL outside 0 to 2147483647`, owner, type };
-  }
-  if (rdata.length > 0xffff || (isChecked(type) && !rdataIsValid(type, rdata))) {
-    return { code: "bad-rdata", message: `${owner} has malformed ${typeName(type)} data`, owner, type };
-  }
-  if (type === RRTYPE.SOA && owner !== origin) {
-    const message = `${owner} has a SOA record below the apex ${origin}`;
-    return { code: "misplaced-soa", message, owner, type };
-  }
-  const set = findSet(stage, setKey(type, rdata, 0));
-  if (set >= 0 && SINGLETONS.has(type)) {
-    const at = stage.at[stage.first[set]];
-    const known = canonicalRdata(type, stage.bytes.subarray(at, at + stage.size[stage.first[set]]));
-    if (compareRdata(known, canonicalRdata(type, rdata)) === 0) return "same";
-    const message = `${owner} has another ${typeName(type)} record already`;
-    return { code: "several-records", message, owner, type };
-  }
-  const limit = stageLimit(stage, set, type, rdata.length);
-  if (limit === undefined) return undefined;
-  return { code: "too-large", message: `${owner} has ${limit}, which no image can hold`, owner, type };
 }
 
 /** A placeholder for a zone that was never good: every question below it is answered SERVFAIL. */
@@ -508,37 +530,7 @@ export const SEED = crypto.getRandomValues(new Int32Array(1))[0];
 /** What is assumed of a zone file of which only the size is known. */
 const OCTETS_A_RECORD = 20;
 const ASTERISK = 0x2a;
-
-/** Types whose rdata is read by the answer algorithm or here; what is malformed must not get there. */
-function isChecked(type: number): boolean {
-  return type < CHECKED.length && CHECKED[type] === 1;
-}
-
-const CHECKED = new Uint8Array(80);
-for (
-  const type of [
-    RRTYPE.NS,
-    RRTYPE.MD,
-    RRTYPE.MF,
-    RRTYPE.CNAME,
-    RRTYPE.SOA,
-    RRTYPE.MB,
-    RRTYPE.MG,
-    RRTYPE.MR,
-    RRTYPE.PTR,
-    RRTYPE.MINFO,
-    RRTYPE.MX,
-    RRTYPE.SRV,
-    RRTYPE.DNAME,
-    RRTYPE.DS,
-    RRTYPE.RRSIG,
-    RRTYPE.NSEC,
-    RRTYPE.NSEC3,
-    RRTYPE.NSEC3PARAM,
-    RRTYPE.SVCB,
-    RRTYPE.HTTPS,
-  ]
-) CHECKED[type] = 1;
-
-/** At most one record: RFC 2181 §10.1, RFC 6672 §2.4, RFC 1035 §5.2. */
-const SINGLETONS: ReadonlySet<number> = new Set([RRTYPE.CNAME, RRTYPE.DNAME, RRTYPE.SOA]);
+/** Rdata of a cell that is written without the stage, at most. */
+const MOST_PLAIN_OCTETS = 255;
+/** Octets of such a cell, at most. */
+const ROOM_FOR_PLAIN = (CELL3.size + ENTRY.size) * 4 + 64 + RECORD_HEAD + MOST_PLAIN_OCTETS + 8;

@@ -135,6 +135,33 @@ export function createSlots(cells: number): Int32Array {
 /** A search in an index that is fuller than this takes too long. */
 export const MAX_LOAD = 0.7;
 
+/**
+ * The free place in an index of a name that has so many octets and whose first label stands at `label` of the heap; -1 when
+ * a name as long has that label already, be it the same name or one below another parent.
+ */
+export function freeSlot(
+  { words, bytes, headWords }: Cells,
+  slots: Int32Array,
+  hash: number,
+  octets: number,
+  label: number,
+): number {
+  const mask = slots.length - 1;
+  const tag = hash & 0xfc00_0000;
+  for (let at = spread(hash) & mask;; at = at + 1 & mask) {
+    const slot = slots[at];
+    if (slot === 0) return at;
+    if ((slot & 0xfc00_0000) !== tag) continue;
+    const cell = (slot & 0x03ff_ffff) << 1;
+    const head = words[cell + CELL.head];
+    if ((head >>> 16 & 0xff) !== octets) continue;
+    const other = cell + headWords + (head >>> 8 & 0xff) * ENTRY.size << 2;
+    let i = 0;
+    while (i <= bytes[label] && bytes[other + i] === bytes[label + i]) i++;
+    if (i > bytes[label]) return -1;
+  }
+}
+
 /** Puts a cell that is not there yet into an index. */
 export function place(slots: Int32Array, slot: number, hash: number): void {
   const mask = slots.length - 1;

@@ -8,7 +8,7 @@ import { CELL, findEntry, FLAG, probe, slotOf, type ZoneImage } from "../image/l
 import { createNameScan, type NameScan, scanName } from "../image/scan.ts";
 import { writeName } from "../name.ts";
 import { RRTYPE } from "../rr/types.ts";
-import { createZoneBuilder, recordFault, type ZoneError } from "./builder.ts";
+import { createZoneBuilder, type ZoneError } from "./builder.ts";
 import { compactedZone } from "./compact.ts";
 import {
   cellWords,
@@ -24,6 +24,7 @@ import {
 import { resolveTargets } from "./links.ts";
 import { nextImageId, sharedNumbers } from "./memory.ts";
 import { countRecords, entryCount, isInZone } from "./read.ts";
+import { joinFault, recordFault } from "./rules.ts";
 import { soaNumbers } from "./soa.ts";
 import {
   clearStage,
@@ -116,12 +117,14 @@ function patchOver(image: ZoneImage, changes: readonly OwnerRRsets[]): Result<Zo
     clearStage(stage);
     for (const rrset of rrsets) {
       for (const rdata of rrset.rdatas) {
-        const fault = recordFault(stage, image.origin, owner, rrset.type, rrset.ttl, rdata);
-        if (fault === "same") continue;
-        if (fault !== undefined) return { ok: false, error: fault };
-        const key = setKey(rrset.type, rdata, 0);
+        const { type, ttl } = rrset;
+        const key = setKey(type, rdata, 0);
         const set = findSet(stage, key);
-        stageRecord(stage, set, key, set < 0 ? rrset.ttl : stage.ttls[set], rdata, 0, rdata.length);
+        const fault = recordFault(type, ttl, rdata, 0, rdata.length, scan.length === originWire.length) ??
+          joinFault(stage, set, type, rdata, 0, rdata.length);
+        if (fault === "same") continue;
+        if (fault !== undefined) return failure(fault.code, owner, type, `${owner} ${fault.why}`);
+        stageRecord(stage, set, key, set < 0 ? ttl : stage.ttls[set], rdata, 0, rdata.length);
       }
     }
     if (!setOwner()) return undefined;

@@ -440,18 +440,7 @@ function putRecord(
   // Signatures at one name cover RRsets of different TTLs, and each has the TTL of what it covers (RFC 4034 §3), which
   // is in its own data (§3.1.4).
   const ttl = type === RRTYPE.RRSIG ? uint32At(bytes, from + 4) : setTtl;
-  let at = start;
-  out[at] = 0xc0;
-  out[at + 1] = 12;
-  out[at + 2] = type >>> 8;
-  out[at + 3] = type;
-  out[at + 4] = 0;
-  out[at + 5] = 1;
-  out[at + 6] = ttl >>> 24;
-  out[at + 7] = ttl >>> 16;
-  out[at + 8] = ttl >>> 8;
-  out[at + 9] = ttl;
-  at += RECORD_HEAD;
+  let at = start + RECORD_HEAD;
   let source = from;
   let names = compressibleNames(type);
   if (names > 0) {
@@ -467,10 +456,31 @@ function putRecord(
     out.set(bytes.subarray(source, end), at);
     at += end - source;
   }
-  const written = at - start - RECORD_HEAD;
-  out[start + 10] = written >>> 8;
-  out[start + 11] = written;
+  putRecordHead(out, start, type, ttl, at - start - RECORD_HEAD);
   return at;
+}
+
+/** Writes what stands before so many octets of rdata; gives the offset behind it. */
+export function putRecordHead(
+  out: Uint8Array,
+  at: number,
+  type: number,
+  ttl: number,
+  octets: number,
+): number {
+  out[at] = 0xc0;
+  out[at + 1] = 12;
+  out[at + 2] = type >>> 8;
+  out[at + 3] = type;
+  out[at + 4] = 0;
+  out[at + 5] = 1;
+  out[at + 6] = ttl >>> 24;
+  out[at + 7] = ttl >>> 16;
+  out[at + 8] = ttl >>> 8;
+  out[at + 9] = ttl;
+  out[at + 10] = octets >>> 8;
+  out[at + 11] = octets;
+  return at + RECORD_HEAD;
 }
 
 /** Types whose records lead to names whose addresses are added to an answer (RFC 1035 §3.3, RFC 2782, RFC 9460 §4.1). */

@@ -70,6 +70,8 @@ export interface WireEntry {
   readonly owner: Uint8Array;
   /** The owner is that of the entry before. */
   readonly ownerIsSame: boolean;
+  /** The name above the owner is, octet for octet, that above the owner of the entry before; not always said where it is. */
+  readonly parentIsSame: boolean;
   readonly type: number;
   readonly ttl: number;
   readonly rdata: Uint8Array;
@@ -114,6 +116,8 @@ function newReading(input: ZoneFileInput, sink: Reading["sink"]): Reading {
     lastTtl: undefined,
     owners: 0,
     lastOwner: -1,
+    parents: 0,
+    lastParent: -1,
     stopped: false,
   };
 }
@@ -154,6 +158,9 @@ interface Reading {
   /** Owners read so far, and the number of the one that a sink was given last. */
   owners: number;
   lastOwner: number;
+  /** The same for the names above owners. */
+  parents: number;
+  lastParent: number;
   stopped: boolean;
 }
 
@@ -170,6 +177,7 @@ const NO_OWNER: Owner = { number: -1, name: ROOT, wire: new Uint8Array(0) };
 class Entry implements WireEntry {
   owner: Uint8Array = NO_OWNER.wire;
   ownerIsSame = false;
+  parentIsSame = false;
   type = 0;
   ttl = 0;
   rdata: Uint8Array = NO_OWNER.wire;
@@ -189,6 +197,8 @@ class FileParser {
   readonly #bytes: Uint8Array;
   readonly #tokens = new Tokens();
   readonly #input: RdataInput;
+  /** What a plain owner is made of. */
+  readonly #plain: Uint8Array;
   #origin: Name = ROOT;
   #originSuffix = "";
   #originOctets = 1;
@@ -200,6 +210,10 @@ class FileParser {
   /** Where the owner was written last with this origin. */
   #ownerStart = 0;
   #ownerEnd = 0;
+  /** Where its first label ended there; of use as long as `#parentNumber` is not -1. */
+  #ownerDot = 0;
+  /** The number of the name above the owner; -1 where no other can be known to be the same. */
+  #parentNumber = -1;
   #ownerIsFaulty = false;
   #line = 1;
   #unclosed = 0;
@@ -210,6 +224,7 @@ class FileParser {
     this.#bytes = bytes;
     this.#input = new RdataInput(this.#tokens, 0, nameToWire(origin));
     this.#setOrigin(origin);
+    this.#plain = typeof reading.sink === "function" ? PLAIN : PLAIN_IN_WIRE;
     this.#ownerNumber = owner.number;
     this.#ownerName = owner.name;
     this.#ownerWire.set(owner.wire);
@@ -230,7 +245,14 @@ class FileParser {
       tokens.bytes = bytes;
       this.#fault(0, "byte-order-mark", "the file begins with a byte order mark; take it out", "warning");
     }
+    const isForWire = typeof this.#reading.sink !== "function";
     while (at < bytes.length && !this.#reading.stopped) {
+      const next = isForWire ? this.#plainLine(at) : -1;
+      if (next !== -1) {
+        this.#line++;
+        at = next;
+        continue;
+      }
       readEntry(bytes, at, tokens);
       if (tokens.problem !== undefined) {
         this.#lexicalFault(tokens.problem);
@@ -242,6 +264,77 @@ class FileParser {
       at = tokens.next;
     }
     this.#reading.files.pop();
+  }
+
+  /**
+   * Takes a line like `www 300 IN A 192.0.2.1`, TTL and class at will, in which all is written in the plainest way: the bulk
+   * of large zones. Gives the offset of the next line; -1 when the line is another one, and nothing was done.
+   */
+  #plainLine(from: number): number {
+    const bytes = this.#bytes;
+    const size = bytes.length;
+    const plain = this.#plain;
+    let at = from;
+    while (at < size && plain[bytes[at]] === 1) at++;
+    const dot = at;
+    while (at < size && (plain[bytes[at]] === 1 || bytes[at] === DOT)) at++;
+    const to = at;
+    if (to === from || !isBlank(bytes[at])) return -1;
+    while (isBlank(bytes[at])) at++;
+
+    const reading = this.#reading;
+    const hasTtl = isDigit(bytes[at]);
+    let ttl = 0;
+    if (hasTtl) {
+      const start = at;
+      for (; isDigit(bytes[at]); at++) ttl = ttl * 10 + bytes[at] - 0x30;
+      if (at - start > 9 || !isBlank(bytes[at])) return -1;
+      while (isBlank(bytes[at])) at++;
+    } else {
+      ttl = reading.defaultTtl ?? reading.lastTtl ?? -1;
+      if (ttl === -1) return -1;
+    }
+    if ((bytes[at] | 0x20) === 0x69 && (bytes[at + 1] | 0x20) === 0x6e && isBlank(bytes[at + 2])) {
+      at += 3;
+      while (isBlank(bytes[at])) at++;
+    }
+    if ((bytes[at] | 0x20) !== 0x61 || !isBlank(bytes[at + 1])) return -1;
+    at += 2;
+    while (isBlank(bytes[at])) at++;
+
+    let address = 0;
+    for (let octet = 0; octet < 4; octet++) {
+      if (octet > 0 && bytes[at++] !== DOT) return -1;
+      const start = at;
+      let value = 0;
+      for (; isDigit(bytes[at]) && at - start < 3; at++) value = value * 10 + bytes[at] - 0x30;
+      if (at === start || value > 255 || (bytes[start] === 0x30 && at - start > 1)) return -1;
+      address = address << 8 | value;
+    }
+    while (isBlank(bytes[at])) at++;
+    if (bytes[at] === 0x0d) at++;
+    if (at >= size || bytes[at] !== LF) return -1;
+
+    if (!this.#isOwnerAgain(from, to)) {
+      if (!this.#ownerBeside(from, dot, to) && !this.#plainOwner(from, to)) return -1;
+      this.#ownerNumber = reading.owners++;
+      this.#ownerIsFaulty = false;
+      this.#ownerWas(from, dot, to);
+    }
+    const tokens = this.#tokens;
+    tokens.from = tokens.start[0] = from;
+    tokens.flags[0] = 0;
+    tokens.lines = 1;
+    tokens.problem = undefined;
+    if (hasTtl) reading.lastTtl = ttl;
+    const { out } = reading;
+    out.bytes[0] = address >>> 24;
+    out.bytes[1] = address >>> 16;
+    out.bytes[2] = address >>> 8;
+    out.bytes[3] = address;
+    out.length = 4;
+    this.#give(RRTYPE.A, ttl, 0);
+    return at + 1;
   }
 
   #entry(): void {
@@ -340,7 +433,9 @@ class FileParser {
       const { sink, entry } = reading.sink;
       entry.owner = this.#ownerWire;
       entry.ownerIsSame = reading.lastOwner === this.#ownerNumber;
+      entry.parentIsSame = this.#parentNumber !== -1 && reading.lastParent === this.#parentNumber;
       reading.lastOwner = this.#ownerNumber;
+      reading.lastParent = this.#parentNumber;
       entry.type = type;
       entry.ttl = ttl;
       entry.rdata = out.bytes;
@@ -373,19 +468,59 @@ class FileParser {
     if (this.#isOwnerAgain(from, to)) return;
     const quoted = (tokens.flags[0] & QUOTED) !== 0;
     this.#ownerNumber = this.#reading.owners++;
-    if (quoted || !(this.#plainOwner(from, to) || this.#carefulOwner())) {
+    const isPlain = !quoted && this.#plainOwner(from, to);
+    if (quoted || !(isPlain || this.#carefulOwner())) {
       const why = quoted
         ? `"${tokens.text(0)}" is in quotes; write it without`
         : explainBadName(tokens, 0, this.#input.origin);
       this.#fault(tokens.offset(0), "bad-name", `the owner ${why}`);
       // Records below that leave their owner out are read for their faults and belong to no one.
       this.#ownerIsFaulty = true;
-      this.#ownerStart = this.#ownerEnd = 0;
+      this.#forgetOwnerText();
       return;
     }
     this.#ownerIsFaulty = false;
+    let dot = from;
+    while (dot < to && this.#bytes[dot] !== DOT) dot++;
+    this.#ownerWas(from, dot, to);
+    if (!isPlain) this.#parentNumber = -1;
+  }
+
+  /** The same text need not mean the same name any more. */
+  #forgetOwnerText(): void {
+    this.#ownerStart = this.#ownerEnd = 0;
+    this.#parentNumber = -1;
+  }
+
+  /** Remembers where the owner is written, and what a plain one has above it. */
+  #ownerWas(from: number, dot: number, to: number): void {
+    if (this.#parentNumber === -1 || !this.#hasSameParent(dot, to)) {
+      this.#parentNumber = this.#reading.parents++;
+    }
     this.#ownerStart = from;
+    this.#ownerDot = dot;
     this.#ownerEnd = to;
+  }
+
+  /** Whether a plain owner has behind its first label what the owner before had, which was plain too. */
+  #hasSameParent(dot: number, to: number): boolean {
+    const bytes = this.#bytes;
+    const before = this.#ownerDot;
+    if (to - dot !== this.#ownerEnd - before) return false;
+    for (let i = to - dot - 1; i >= 0; i--) if (bytes[dot + i] !== bytes[before + i]) return false;
+    return true;
+  }
+
+  /** Takes a plain owner that differs from the one before in its first label alone, and not in how long that is. */
+  #ownerBeside(from: number, dot: number, to: number): boolean {
+    if (
+      this.#parentNumber === -1 || dot - from !== this.#ownerDot - this.#ownerStart ||
+      !this.#hasSameParent(dot, to)
+    ) return false;
+    const bytes = this.#bytes;
+    const wire = this.#ownerWire;
+    for (let i = from; i < dot; i++) wire[i - from + 1] = bytes[i];
+    return true;
   }
 
   #isOwnerAgain(from: number, to: number): boolean {
@@ -396,7 +531,7 @@ class FileParser {
     return true;
   }
 
-  /** Takes an owner of lower-case letters, digits, hyphens, underscores and dots; `false` for all others. */
+  /** Takes an owner of `#plain` characters and dots; `false` for all others. */
   #plainOwner(from: number, to: number): boolean {
     const bytes = this.#bytes;
     const size = to - from;
@@ -409,7 +544,7 @@ class FileParser {
         if (i === labelStart || i - labelStart > MAX_LABEL_OCTETS) return false;
         wire[labelStart - from] = i - labelStart;
         labelStart = i + 1;
-      } else if (PLAIN[byte] === 0) {
+      } else if (this.#plain[byte] === 0) {
         return false;
       } else {
         wire[i - from + 1] = byte;
@@ -670,7 +805,7 @@ class FileParser {
     this.#originOctets = nameOctets(origin);
     this.#input.origin = nameToWire(origin);
     // The same text now means another name.
-    this.#ownerStart = this.#ownerEnd = 0;
+    this.#forgetOwnerText();
   }
 
   #lexicalFault(problem: LexicalProblem): void {
@@ -737,6 +872,13 @@ const DOLLAR = 0x24;
 /** What an owner may hold to be its own canonical text. */
 const PLAIN = new Uint8Array(256);
 for (const character of "abcdefghijklmnopqrstuvwxyz0123456789-_*/") PLAIN[character.charCodeAt(0)] = 1;
+/** The wire form keeps upper case as it is. */
+const PLAIN_IN_WIRE = PLAIN.slice();
+for (const character of "ABCDEFGHIJKLMNOPQRSTUVWXYZ") PLAIN_IN_WIRE[character.charCodeAt(0)] = 1;
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09;
+}
 
 /** Up to four octets in upper case as one number; -1 for longer ones. */
 function pack(bytes: Uint8Array, from: number, to: number): number {
