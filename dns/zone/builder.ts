@@ -13,6 +13,7 @@ import {
   ENTRY,
   findEntry,
   FLAG,
+  labelAt,
   probe,
   RECORD_HEAD,
   slotOf,
@@ -25,13 +26,15 @@ import type { Name, ResourceRecord } from "../types.ts";
 import {
   cellWords,
   createHeap,
+  createSharedSlots,
   createSlots,
-  freeSlot,
-  type Heap,
+  isFree,
   keepState,
   makeRoom,
   MAX_HEAP_OCTETS,
   MAX_LOAD,
+  ORDER,
+  ordersOf,
   place,
   release,
   replaceSlot,
@@ -132,17 +135,21 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
   const originWire = shared(nameToWire(origin));
   const wire = new Uint8Array(256);
   const records = size.records ?? (size.octets ?? 0) / OCTETS_A_RECORD;
+  const likely = Math.min(records, 1 << 25);
   const heap = createHeap(
     Math.max(1 << 10, Math.min(records * 128 + (size.octets ?? 0), MAX_HEAP_OCTETS / 2)),
     CELL.size,
   );
   /** In memory of its own, which can be given back at once. */
-  let slots = createSlots(Math.min(records, 1 << 25));
+  let slots = createSlots(Math.min(records, FEW));
+  /** Cells that are in the index. */
   let cellCount = 0;
   let recordCount = 0;
   let deadWords = 0;
   let hasOrphans = false;
-  let withTargets = false;
+  /** The first and the last cell with targets, as they were written; 0: none. */
+  let firstTarget = 0;
+  let lastTarget = 0;
   const stage = createStage();
   /** Where a new owner is read into before the one in the stage is done with. */
   let coming: NameScan = createNameScan();
@@ -159,6 +166,13 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
   let parent = 0;
   let parentHash = 0;
   let parentOctets = 0;
+  /**
+   * Plain cells that are not in the index yet stand from `run` to the heap's end. No two of them have one name: all are
+   * children of one name, and their labels ascend in one of the orders that are left in `runOrder`.
+   */
+  let run = 0;
+  let runCells = 0;
+  let runOrder = 0;
 
   scanName(coming, originWire, 0, originWire.length, SEED);
   const originLabels = coming.labels;
@@ -226,9 +240,17 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
       const octet = owner[i];
       bytes[label + i] = octet - 0x41 >>> 0 < 26 ? octet | 0x20 : octet;
     }
-    const hash = hashLabel(parentHash, bytes, label);
-    const free = freeSlot(heap, slots, hash, nameOctets, label);
-    if (free < 0) return false;
+    if (plain === 0 || run === 0) {
+      settle();
+      runOrder = ORDER.any;
+    } else {
+      runOrder &= ordersOf(bytes, labelAt(heap, plain), label);
+      if (runOrder === 0) {
+        settle();
+        runOrder = ORDER.any;
+      }
+    }
+    if (!isFree(heap, slots, hashLabel(parentHash, bytes, label), nameOctets, label)) return false;
 
     words[made + CELL.parent] = parent;
     words[made + CELL.head] = nameOctets << 16 | 1 << 8;
@@ -241,17 +263,25 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
     for (let i = 0; i < octets; i++) bytes[into + i] = rdata[start + i];
     heap.end = made + (into + octets - (made << 2) + 7 >>> 3 << 1);
 
-    if (cellCount + 1 > slots.length * MAX_LOAD) {
-      slots = indexed(slots.length * 2, made);
-      place(slots, slotOf(hash, made), hash);
-    } else {
-      slots[free] = slotOf(hash, made);
-    }
-    cellCount++;
+    if (run === 0) run = made;
+    runCells++;
     recordCount++;
     if ((words[parent + CELL.head] & 0xff) < 255) words[parent + CELL.head]++;
     plain = made;
     return true;
+  }
+
+  /**
+   * Puts the run into the index. All at once, it waits for memory many times less: the places of its names are spread over
+   * the whole index, and here a processor looks for several at a time.
+   */
+  function settle(): void {
+    if (run === 0) return;
+    const needed = cellCount + runCells;
+    if (needed > slots.length * MAX_LOAD) slots = indexed(createSlots(Math.max(needed * 1.5, likely)));
+    else indexOf(heap, run, heap.end, slots, apexHash);
+    cellCount = needed;
+    run = runCells = 0;
   }
 
   /** Reads the cell that `takePlain` wrote for the owner of the last call into the stage: the owner has more records. */
@@ -274,6 +304,7 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
     start: number,
     octets: number,
   ): ZoneError | undefined {
+    settle();
     if (same && plain !== 0) reopenPlain(owner);
     if (!same) {
       isCurrent = false;
@@ -365,7 +396,10 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
     }
     changed = false;
     recordCount += packed.records;
-    withTargets ||= packed.targets;
+    if (packed.targets) {
+      firstTarget ||= packed.cell;
+      lastTarget = packed.cell;
+    }
     return true;
   }
 
@@ -403,7 +437,9 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
 
   /** Puts a new cell into the index. */
   function link(made: number, hash: number): void {
-    if (cellCount + 1 > slots.length * MAX_LOAD) slots = indexed(slots.length * 2, made);
+    if (cellCount + 1 > slots.length * MAX_LOAD) {
+      slots = indexed(createSlots(Math.max(cellCount * 1.5, likely)), made);
+    }
     place(slots, slotOf(made === 2 ? apexHash : hash, made), made === 2 ? apexHash : hash);
     cellCount++;
   }
@@ -416,15 +452,22 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
     if (scan.lower[start] === 1 && scan.lower[start + 1] === ASTERISK) heap.words[at] |= FLAG.wildcard;
   }
 
-  /** A new index of all cells but one; the memory of the old one is given back. */
-  function indexed(length: number, except: number): Int32Array {
-    const next = indexOf(heap, heap.end, new Int32Array(length), apexHash, (at) => at === except);
+  /** All cells but one, in another index; the memory of the old one is given back. */
+  function indexed(into: Int32Array, except = 0): Int32Array {
+    indexOf(heap, FIRST, heap.end, into, apexHash, except);
     release(slots);
-    return next;
+    return into;
   }
 
   function finish(): Result<Zone, ZoneError> {
     if (!flush()) return { ok: false, error: zoneTooLarge(RRTYPE.SOA) };
+    if (runCells > cellCount) {
+      // So much is not in it that a new one is as good, which is then of the right size and shared from the start.
+      cellCount += runCells;
+      run = runCells = 0;
+      slots = indexed(createSharedSlots(cellCount));
+    }
+    settle();
     swapOwner();
     scanName(stage.scan, originWire, 0, originWire.length, SEED);
     let apex = probe(heap, slots, stage.scan, 0);
@@ -447,24 +490,28 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
       apex = copy.moved[apex >>> 1];
       made = copy.heap;
       release(copy.moved);
-      slots = reindexed(made, cellCount);
+      release(slots);
+      slots = indexOf(made, FIRST, made.end, createSharedSlots(cellCount), apexHash);
     } else if (cellCount < slots.length * MAX_LOAD / 4) {
-      slots = reindexed(made, cellCount);
+      slots = indexed(createSharedSlots(cellCount));
     }
     const denial = findChain(made, made.end, apex, originLabels);
     if (denial?.kind === "nsec3") {
       // Names that are hashes are there for no question (RFC 5155 §7.2.8).
       const marks = marksOf(denial, made.end);
-      const named = createSlots(cellCount - denial.cells.length);
-      const next = indexOf(made, made.end, named, apexHash, (at) => marks[at >>> 1] === 1);
       release(slots);
-      slots = next;
+      slots = createSharedSlots(cellCount - denial.cells.length);
+      indexOf(made, FIRST, made.end, slots, apexHash, 0, marks);
       const children = made.words[apex + CELL.head] & 0xff;
       if (children < 255) made.words[apex + CELL.head] -= denial.cells.length;
       setProofs(made, made.end, denial, marks);
       release(marks);
     }
-    if (withTargets) resolveTargets(made, 2, made.end, slots, originWire, SEED);
+    if (lastTarget !== 0) {
+      const from = made === heap ? firstTarget : FIRST;
+      const end = made === heap ? lastTarget + cellWords(made, lastTarget) : made.end;
+      resolveTargets(made, from, end, slots, originWire, SEED);
+    }
     const used = made.end << 2 >>> 0;
     const wanted = Math.min(used + slackFor(used), MAX_HEAP_OCTETS);
     if (made.bytes.length < wanted) resizeHeap(made, wanted);
@@ -479,7 +526,7 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
       bytes: made.bytes,
       words: made.words,
       view: new DataView(made.bytes.buffer),
-      slots: sharedNumbers(slots),
+      slots: slots.buffer instanceof SharedArrayBuffer ? slots : sharedNumbers(slots),
       patches: NONE,
       apex,
       headWords: made.headWords,
@@ -490,12 +537,6 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
     release(slots);
     release(stage.bytes);
     return { ok: true, value: openZone(image) };
-  }
-
-  function reindexed(cells: Heap, count: number): Int32Array {
-    const next = indexOf(cells, cells.end, createSlots(count), apexHash, () => false);
-    release(slots);
-    return next;
   }
 
   /** @param why what follows the owner in a sentence */
@@ -529,6 +570,10 @@ export const SEED = crypto.getRandomValues(new Int32Array(1))[0];
 
 /** What is assumed of a zone file of which only the size is known. */
 const OCTETS_A_RECORD = 20;
+/** So many names an index has room for at first; it grows to what is likely when they are more. */
+const FEW = 1 << 10;
+/** The first cell of a heap. */
+const FIRST = 2;
 const ASTERISK = 0x2a;
 /** Rdata of a cell that is written without the stage, at most. */
 const MOST_PLAIN_OCTETS = 255;

@@ -127,30 +127,39 @@ export function findExtras(cells: Cells, cell: number, entry: number): void {
 
 /** An index with room for so many cells. */
 export function createSlots(cells: number): Int32Array {
+  return new Int32Array(slotsFor(cells));
+}
+
+/** As `createSlots`, for good: in memory that all workers see. */
+export function createSharedSlots(cells: number): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(slotsFor(cells) * 4));
+}
+
+function slotsFor(cells: number): number {
   let size = 8;
   while (size * MAX_LOAD < cells) size *= 2;
-  return new Int32Array(size);
+  return size;
 }
 
 /** A search in an index that is fuller than this takes too long. */
 export const MAX_LOAD = 0.7;
 
 /**
- * The free place in an index of a name that has so many octets and whose first label stands at `label` of the heap; -1 when
- * a name as long has that label already, be it the same name or one below another parent.
+ * Whether an index has no name of so many octets whose first label is the one at `label` of the heap, be it below the same
+ * parent or another.
  */
-export function freeSlot(
+export function isFree(
   { words, bytes, headWords }: Cells,
   slots: Int32Array,
   hash: number,
   octets: number,
   label: number,
-): number {
+): boolean {
   const mask = slots.length - 1;
   const tag = hash & 0xfc00_0000;
   for (let at = spread(hash) & mask;; at = at + 1 & mask) {
     const slot = slots[at];
-    if (slot === 0) return at;
+    if (slot === 0) return true;
     if ((slot & 0xfc00_0000) !== tag) continue;
     const cell = (slot & 0x03ff_ffff) << 1;
     const head = words[cell + CELL.head];
@@ -158,8 +167,23 @@ export function freeSlot(
     const other = cell + headWords + (head >>> 8 & 0xff) * ENTRY.size << 2;
     let i = 0;
     while (i <= bytes[label] && bytes[other + i] === bytes[label + i]) i++;
-    if (i > bytes[label]) return -1;
+    if (i > bytes[label]) return false;
   }
+}
+
+/** Orders of labels: as octets, and the shorter first. */
+export const ORDER = { octets: 1, length: 2, any: 3 } as const;
+
+/** The orders in which one label stands truly before another. */
+export function ordersOf(bytes: Uint8Array, before: number, after: number): number {
+  const left = bytes[before];
+  const right = bytes[after];
+  const most = left < right ? left : right;
+  let i = 1;
+  while (i <= most && bytes[before + i] === bytes[after + i]) i++;
+  if (i > most) return left < right ? ORDER.any : 0;
+  const octets = bytes[before + i] < bytes[after + i] ? ORDER.octets : 0;
+  return octets | (left < right || (left === right && octets !== 0) ? ORDER.length : 0);
 }
 
 /** Puts a cell that is not there yet into an index. */
