@@ -57,27 +57,21 @@ export type { PackFault, PackReport, VerifyPackOptions } from "./pack/verify_pac
 export type { IndexedObjects, PackIndex } from "./pack/index_file.ts";
 export { newSha1 } from "./repository/sha1.ts";
 export { nodeZlib } from "./zlib/node.ts";
-export { pakoZlib } from "./zlib/pako.ts";
 export type { Inflated, Inflater, Zlib } from "./zlib/zlib.ts";
 
 // The smart protocol.
-export { isAncestor, serveUploadPack } from "./protocol/serve.ts";
 export type { UploadLimits, UploadPackOptions, UploadSummary } from "./protocol/upload_pack.ts";
-export { requestedVersion } from "./protocol/upload_pack.ts";
+export { requestedVersion } from "./protocol/requested_version.ts";
 export { admitAll } from "./protocol/admit_push.ts";
 export type { AdmitPush, PushProposal, PushReply, PushResult } from "./protocol/admit_push.ts";
-export { serveReceivePack } from "./protocol/receive_pack.ts";
 export type { ReceiveLimits, ReceivePackOptions, ReceiveSummary } from "./protocol/receive_pack.ts";
 export type { FetchOptions, FetchOutcome, FetchRepository } from "./protocol/fetch.ts";
 export type { DepthOptions } from "./protocol/fetch_shallow.ts";
 export type { NegotiatorName } from "./protocol/negotiator/negotiator.ts";
-export { fetchFrom } from "./protocol/fetch.ts";
 export type { OpenService, RemoteOptions } from "./protocol/remote.ts";
-export { lsRefs } from "./protocol/remote.ts";
 export type { ServiceCommand, SshRepository } from "./protocol/openers.ts";
 export { commandOpener, daemonOpener, flowOpener, sshOpener } from "./protocol/openers.ts";
 export type { HttpOpenerOptions } from "./protocol/http_exchange.ts";
-export { httpOpener } from "./protocol/http_client.ts";
 export { fetchHttpClient } from "./protocol/http_client_fetch.ts";
 export type { StatelessFlow } from "./protocol/channel.ts";
 export type { ProtocolVersion, RemoteRefs } from "./protocol/advertisement.ts";
@@ -86,9 +80,7 @@ export type { GitCommand, GitCommandError, GitService } from "./protocol/git_com
 export { parseGitCommand } from "./protocol/git_command.ts";
 
 // One file as a store.
-export { writeBundle } from "./bundle/write_bundle.ts";
 export type { BundleOptions, WrittenBundle } from "./bundle/write_bundle.ts";
-export { openBundle } from "./bundle/open_bundle.ts";
 export type { Bundle } from "./bundle/open_bundle.ts";
 export { bundleRepository } from "./bundle/bundle_repository.ts";
 
@@ -101,7 +93,6 @@ export type { GoodSignature, SignatureError, VerifyOptions } from "./signature/c
 export { signerFrom } from "./signature/signer.ts";
 export type { Signer } from "./signature/signer.ts";
 export type { SignPayload } from "./signature/signature_header.ts";
-export { newCommits } from "./protocol/new_commits.ts";
 export type { NewCommits } from "./protocol/new_commits.ts";
 
 // A repository over anything that files can be kept in.
@@ -126,9 +117,7 @@ export type { MemoryDevice } from "./repository/device/memory_device.ts";
 export type { CommitOutcome, CommitRequest } from "./face/commit_on.ts";
 export { commitOn } from "./face/commit_on.ts";
 export type { PublishOptions, PushAttempt, PushOutcome } from "./face/publish.ts";
-export { pushTo } from "./face/push_to.ts";
 export type { ServeOpenlyOptions } from "./face/serve_openly.ts";
-export { mayServeOpenly } from "./face/serve_openly.ts";
 
 // Serving over HTTP and git://.
 export type {
@@ -138,7 +127,23 @@ export type {
   HttpServed,
   HttpVerdict,
 } from "./protocol/http_server.ts";
-export { basicCredentials, createGitHttpHandler } from "./protocol/http_server.ts";
+export { basicCredentials } from "./protocol/basic_credentials.ts";
 export type { DaemonRequest, GitDaemonOptions } from "./protocol/daemon_server.ts";
-export { serveGitDaemon } from "./protocol/daemon_server.ts";
 export type { PushEffect } from "./protocol/report.ts";
+
+// Loaded when they are called.
+export {
+  createGitHttpHandler,
+  fetchFrom,
+  httpOpener,
+  isAncestor,
+  lsRefs,
+  mayServeOpenly,
+  newCommits,
+  openBundle,
+  pushTo,
+  serveGitDaemon,
+  serveReceivePack,
+  serveUploadPack,
+  writeBundle,
+} from "./on_demand.ts";

@@ -8,7 +8,8 @@ import { Channel, type ChannelBounds, DEFAULT_BOUNDS } from "./channel.ts";
 import { repositoryPath } from "./git_command.ts";
 import { encodePkt } from "./pkt_line.ts";
 import { serveUploadPack } from "./serve.ts";
-import { requestedVersion, type UploadLimits, type UploadSummary } from "./upload_pack.ts";
+import { requestedVersion } from "./requested_version.ts";
+import type { UploadLimits, UploadSummary } from "./upload_pack.ts";
 
 export interface GitDaemonOptions {
   readonly flow: Flow;

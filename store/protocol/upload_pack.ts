@@ -81,11 +81,5 @@ export async function uploadPack(
   }
 }
 
-/** The version that a `GIT_PROTOCOL` value asks for (`version=2`, among other keys parted by colons). */
-export function requestedVersion(gitProtocol: string | undefined): ProtocolVersion {
-  const keys = (gitProtocol ?? "").split(":");
-  return keys.includes("version=2") ? 2 : keys.includes("version=1") ? 1 : 0;
-}
-
 /** What is still taken from a client that was told an error or has its pack. */
 const DRAIN = 1 << 20;

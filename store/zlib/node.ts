@@ -7,16 +7,23 @@ import type { Buffer } from "node:buffer";
 import * as zlib from "node:zlib";
 import { equalBytes } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
-import { pakoInflater } from "./pako.ts";
 import type { Inflated, Inflater, InflateStep, Zlib } from "./zlib.ts";
 
 /** Up to this size objects are inflated into one scratch buffer; larger ones are few. */
 const scratchBytes = 65536;
 
+const keptInflate = keptInflater();
+/** Where the runtime's inside is not as expected; elsewhere nobody pays for it. */
+const pako = keptInflate === undefined ? await import("./pako.ts") : undefined;
+
 /** The runtime's zlib. */
 export const nodeZlib: Zlib = {
-  inflate: keptInflater() ?? inflateOnce,
-  inflater: () => nodeInflater() ?? pakoInflater(),
+  inflate: keptInflate ?? inflateOnce,
+  inflater: () => {
+    const inflater = nodeInflater() ?? pako?.pakoInflater();
+    if (inflater === undefined) throw new Error("zlib is not what it was when this file was loaded");
+    return inflater;
+  },
   crc32: nativeCrc32(),
   // Trying a deflater takes a while, and who only reads needs none.
   deflate: (content) => (deflate ??= keptDeflater() ?? deflateOnce)(content),

@@ -4,7 +4,7 @@
  */
 import process from "node:process";
 import { pipeFlow } from "../../conduit/pipe.ts";
-import { requestedVersion } from "../../store/protocol/upload_pack.ts";
+import { requestedVersion } from "../../store/protocol/requested_version.ts";
 import { serveUploadPack } from "../../store/protocol/serve.ts";
 import { openRepository } from "../../store/repository/open.ts";
 

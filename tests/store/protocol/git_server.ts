@@ -3,7 +3,7 @@ import { FlowError, listenTcp } from "../../../conduit/mod.ts";
 import type { Flow } from "../../../conduit/mod.ts";
 import { findProgram, run } from "../../tools/real.ts";
 import { PktDecoder } from "../../../store/protocol/pkt_line.ts";
-import { requestedVersion } from "../../../store/protocol/upload_pack.ts";
+import { requestedVersion } from "../../../store/protocol/requested_version.ts";
 import type { ProtocolVersion } from "../../../store/protocol/advertisement.ts";
 
 export interface ServedService {

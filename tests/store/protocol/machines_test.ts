@@ -21,7 +21,7 @@ import { PushRequestReader } from "../../../store/protocol/receive_request.ts";
 import { selectObjects } from "../../../store/protocol/selection.ts";
 import { decodeBand, encodeBand, terminalText } from "../../../store/protocol/side_band.ts";
 import { parseFetch, V2RequestReader, WantReader } from "../../../store/protocol/upload_request.ts";
-import { requestedVersion } from "../../../store/protocol/upload_pack.ts";
+import { requestedVersion } from "../../../store/protocol/requested_version.ts";
 
 const A = "a".repeat(40) as Oid;
 const B = "b".repeat(40) as Oid;

@@ -2,7 +2,7 @@
 import type { Flow } from "../../../conduit/flow.ts";
 import { openRepository } from "../../../store/repository/open.ts";
 import { serveUploadPack } from "../../../store/protocol/serve.ts";
-import { requestedVersion } from "../../../store/protocol/upload_pack.ts";
+import { requestedVersion } from "../../../store/protocol/requested_version.ts";
 import { DELIM, encodePkt, FLUSH } from "../../../store/protocol/pkt_line.ts";
 import { decodePackIndex } from "../../../store/pack/index_file.ts";
 import { run } from "../../tools/real.ts";
