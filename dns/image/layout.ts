@@ -115,6 +115,11 @@ export function slotOf(hash: number, cell: number): number {
   return hash & 0xfc00_0000 | cell >>> 1;
 }
 
+/** The cell of an index's entry; 0 for a free one. */
+export function cellOfSlot(slot: number): number {
+  return (slot & 0x03ff_ffff) << 1;
+}
+
 /**
  * The cell of the suffix of `scan` that starts with `label`; 0 when there is none. The suffix lies in the zone: the
  * caller has seen that it ends in the origin.
@@ -139,7 +144,7 @@ export function probe(zone: Cells, slots: Int32Array, scan: NameScan, label: num
     const slot = slots[at];
     if (slot === 0) return 0;
     if ((slot & 0xfc00_0000) !== tag) continue;
-    const cell = (slot & 0x03ff_ffff) << 1;
+    const cell = cellOfSlot(slot);
     if ((words[cell + CELL.head] >>> 16 & 0xff) === octets && isName(zone, cell, scan, label)) return cell;
   }
 }

@@ -3,7 +3,8 @@ import { coverNsec3, type Denial, key, type Nsec3Chain, nsec3Hash, sortKey } fro
 import { CELL, CELL3, type Cells, ENTRY, findEntry, FLAG, labelAt, RECORD_HEAD } from "../image/layout.ts";
 import { createNameScan } from "../image/scan.ts";
 import { RRTYPE } from "../rr/types.ts";
-import { cellWords, isDead, scanCell, writeCellName } from "./heap.ts";
+import { cellWords, isDead, release, scanCell, writeCellName } from "./heap.ts";
+import { sharedNumbers } from "./memory.ts";
 import { compareCells } from "./order.ts";
 import { readBase32 } from "./read.ts";
 
@@ -37,24 +38,17 @@ export function findChain(cells: Cells, end: number, apex: number, originLabels:
 }
 
 function nsecChain(cells: Cells, end: number, originLabels: number): Denial {
-  const list: number[] = [];
-  let sorted = true;
-  for (let cell = 2; cell < end; cell += cellWords(cells, cell)) {
-    if (isDead(cells, cell) || findEntry(cells, cell, RRTYPE.NSEC) === 0) continue;
-    sorted &&= list.length === 0 || compareCells(cells, list[list.length - 1], cell) < 0;
-    list.push(cell);
-  }
-  if (!sorted) list.sort((a, b) => compareCells(cells, a, b));
+  const list = sortedCells(cells, end, (cell) => findEntry(cells, cell, RRTYPE.NSEC) !== 0);
   const scan = createNameScan();
   const high = new Uint32Array(new SharedArrayBuffer(list.length * 4));
   const low = new Uint32Array(new SharedArrayBuffer(list.length * 4));
-  list.forEach((cell, i) => {
-    scanCell(cells, cell, scan, 0);
+  for (let i = 0; i < list.length; i++) {
+    scanCell(cells, list[i], scan, 0);
     sortKey(scan, originLabels);
     high[i] = key.high;
     low[i] = key.low;
-  });
-  return { kind: "nsec", cells: sharedList(list), high, low };
+  }
+  return { kind: "nsec", cells: list, high, low };
 }
 
 function nsec3Chain(
@@ -65,28 +59,51 @@ function nsec3Chain(
   salt: Uint8Array,
 ): Nsec3Chain | undefined {
   const { words, bytes } = cells;
-  const list: number[] = [];
   const own = new Uint8Array(20);
-  for (let cell = 2; cell < end; cell += cellWords(cells, cell)) {
-    if (words[cell + CELL.parent] !== apex || isDead(cells, cell) || !isHashed(cells, cell)) continue;
-    const rdata = (cell << 2) + words[cell + cells.headWords + ENTRY.start] + RECORD_HEAD;
-    if (bytes[rdata] !== 1 || (bytes[rdata + 2] << 8 | bytes[rdata + 3]) !== iterations) continue;
-    let fits = bytes[rdata + 4] === salt.length;
-    for (let i = 0; fits && i < salt.length; i++) fits = bytes[rdata + 5 + i] === salt[i];
-    if (fits && readBase32(bytes, own, labelAt(cells, cell))) list.push(cell);
-  }
   // Base32hex sorts as the hashes do.
-  list.sort((a, b) => compareCells(cells, a, b));
-  const hashes = new Uint8Array(new SharedArrayBuffer(list.length * 20));
-  list.forEach((cell, i) => {
-    readBase32(bytes, own, labelAt(cells, cell));
-    hashes.set(own, i * 20);
-  });
-  const chain: Nsec3Chain = { kind: "nsec3", iterations, salt, hashes, cells: sharedList(list) };
+  const list = sortedCells(cells, end, isLink);
   if (list.length === 0) return undefined;
+  const hashes = new Uint8Array(new SharedArrayBuffer(list.length * 20));
+  for (let i = 0; i < list.length; i++) {
+    readBase32(bytes, own, labelAt(cells, list[i]));
+    hashes.set(own, i * 20);
+  }
+  const chain: Nsec3Chain = { kind: "nsec3", iterations, salt, hashes, cells: list };
   const name = new Uint8Array(256);
   nsec3Hash(own, chain, name, 0, writeCellName(cells, apex, name, 0));
   return matchOf(chain, own) === 0 ? undefined : chain;
+
+  function isLink(cell: number): boolean {
+    if (words[cell + CELL.parent] !== apex || !isHashed(cells, cell)) return false;
+    const rdata = (cell << 2) + words[cell + cells.headWords + ENTRY.start] + RECORD_HEAD;
+    if (bytes[rdata] !== 1 || (bytes[rdata + 2] << 8 | bytes[rdata + 3]) !== iterations) return false;
+    if (bytes[rdata + 4] !== salt.length) return false;
+    for (let i = 0; i < salt.length; i++) if (bytes[rdata + 5 + i] !== salt[i]) return false;
+    return readBase32(bytes, own, labelAt(cells, cell));
+  }
+}
+
+/** The living cells of which something holds, in canonical order; signers write them so, and then nothing is sorted. */
+function sortedCells(cells: Cells, end: number, holds: (cell: number) => boolean): Int32Array {
+  let list = new Int32Array(1 << 10);
+  let count = 0;
+  let sorted = true;
+  for (let cell = 2; cell < end; cell += cellWords(cells, cell)) {
+    if (isDead(cells, cell) || !holds(cell)) continue;
+    sorted &&= count === 0 || compareCells(cells, list[count - 1], cell) < 0;
+    if (count === list.length) list = grown(list);
+    list[count++] = cell;
+  }
+  const found = sharedNumbers(list.subarray(0, count));
+  release(list);
+  return sorted ? found : found.sort((a, b) => compareCells(cells, a, b));
+}
+
+function grown(list: Int32Array): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(list.length * 2);
+  larger.set(list);
+  release(list);
+  return larger;
 }
 
 /** One NSEC3 RRset, perhaps signed, and no names below. */
@@ -133,10 +150,4 @@ function matchOf(chain: Nsec3Chain, hash: Uint8Array): number {
   const index = coverNsec3(chain, hash);
   for (let i = 0; i < 20; i++) if (chain.hashes[index * 20 + i] !== hash[i]) return 0;
   return index + 1;
-}
-
-function sharedList(list: readonly number[]): Int32Array {
-  const shared = new Int32Array(new SharedArrayBuffer(list.length * 4));
-  list.forEach((cell, i) => shared[i] = cell);
-  return shared;
 }

@@ -1,5 +1,5 @@
 /** What changed between two versions of a zone. */
-import { CELL, ENTRY, EXTRA, findCell, labelAt, type ZoneImage } from "../image/layout.ts";
+import { CELL, cellOfSlot, ENTRY, EXTRA, findCell, labelAt, type ZoneImage } from "../image/layout.ts";
 import { createNameScan } from "../image/scan.ts";
 import { compareNames } from "../name.ts";
 import { compareRdata } from "../rr/rdata.ts";
@@ -90,7 +90,7 @@ function compareBranches(a: ZoneImage, b: ZoneImage, differs: (owner: Name) => b
   const scan = createNameScan();
   for (const image of a.patches === b.patches ? [] : [a, b]) {
     for (const slot of image.patches) {
-      const cell = (slot & 0x03ff_ffff) << 1;
+      const cell = cellOfSlot(slot);
       if (cell === 0) continue;
       scanCell(image, cell, scan, image.seed);
       const was = findCell(a, scan, 0);

@@ -1,5 +1,15 @@
 /** The memory of an image while it is written: the heap of cells, and what the main thread alone knows about it. */
-import { CELL, type Cells, ENTRY, EXTRA, FLAG, labelAt, MOST, type ZoneImage } from "../image/layout.ts";
+import {
+  CELL,
+  cellOfSlot,
+  type Cells,
+  ENTRY,
+  EXTRA,
+  FLAG,
+  labelAt,
+  MOST,
+  type ZoneImage,
+} from "../image/layout.ts";
 import { hashLabel, type NameScan, scanName, spread } from "../image/scan.ts";
 
 /** A heap that still grows. */
@@ -161,7 +171,7 @@ export function isFree(
     const slot = slots[at];
     if (slot === 0) return true;
     if ((slot & 0xfc00_0000) !== tag) continue;
-    const cell = (slot & 0x03ff_ffff) << 1;
+    const cell = cellOfSlot(slot);
     const head = words[cell + CELL.head];
     if ((head >>> 16 & 0xff) !== octets) continue;
     const other = cell + headWords + (head >>> 8 & 0xff) * ENTRY.size << 2;

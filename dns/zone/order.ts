@@ -1,5 +1,5 @@
 /** Canonical order of a zone's names (RFC 4034 §6.1): parents before children, children by their first label. */
-import { CELL, type Cells, FLAG, labelAt, probe, type ZoneImage } from "../image/layout.ts";
+import { CELL, cellOfSlot, type Cells, FLAG, labelAt, probe, type ZoneImage } from "../image/layout.ts";
 import { createNameScan } from "../image/scan.ts";
 import { cellWords, isDead, scanCell, stateOf } from "./heap.ts";
 
@@ -81,7 +81,7 @@ function merged(image: ZoneImage, base: Int32Array): Int32Array {
   const { words, patches } = image;
   const over: number[] = [];
   for (const slot of patches) {
-    const cell = (slot & 0x03ff_ffff) << 1;
+    const cell = cellOfSlot(slot);
     if (cell !== 0 && !isDead(image, cell)) over.push(cell);
   }
   over.sort((a, b) => compareCells(image, a, b));

@@ -4,7 +4,7 @@
  * flag that says "look there", which does not disturb versions that have nothing there.
  */
 import type { Result } from "../../conduit/mod.ts";
-import { CELL, findEntry, FLAG, probe, slotOf, type ZoneImage } from "../image/layout.ts";
+import { CELL, cellOfSlot, findEntry, FLAG, probe, slotOf, type ZoneImage } from "../image/layout.ts";
 import { createNameScan, type NameScan, scanName } from "../image/scan.ts";
 import { writeName } from "../name.ts";
 import { RRTYPE } from "../rr/types.ts";
@@ -56,9 +56,12 @@ export function patchedZone(
   return rebuilt(zone, list);
 }
 
-/** More cells laid over a base than this, and a base of its own is better. */
+/**
+ * More cells laid over a base than this, and a base of its own is better: each version copies their index. Before that the
+ * room behind the base is full in most zones.
+ */
 function mostPatches(image: ZoneImage): number {
-  return Math.max(32, Math.min(8192, image.slots.length >>> 4));
+  return Math.max(1 << 10, Math.min(1 << 17, image.slots.length >>> 2));
 }
 
 function rebuilt(zone: Zone, changes: readonly OwnerRRsets[]): Result<Zone, ZoneError> {
@@ -194,7 +197,7 @@ function patchOver(image: ZoneImage, changes: readonly OwnerRRsets[]): Result<Zo
     }
     if (++overCount > over.length >>> 1) {
       const larger = new Int32Array(over.length * 2);
-      for (const slot of over) if (slot !== 0) place(larger, slot, hashOf((slot & 0x03ff_ffff) << 1));
+      for (const slot of over) if (slot !== 0) place(larger, slot, hashOf(cellOfSlot(slot)));
       over = larger;
     }
     place(over, slotOf(hash, cell), hash);
@@ -285,7 +288,7 @@ function patchOver(image: ZoneImage, changes: readonly OwnerRRsets[]): Result<Zo
       if (children < 255) return children > 0;
       // The count has stopped: look for one that lives.
       for (const slot of over) {
-        const child = (slot & 0x03ff_ffff) << 1;
+        const child = cellOfSlot(slot);
         if (child !== 0 && !isDead(heap, child) && isChildOf(child, of)) return true;
       }
       const base = probe(heap, image.slots, of, 0);

@@ -1,6 +1,7 @@
 /** Cells as records again. */
 import {
   CELL,
+  cellOfSlot,
   type Cells,
   ENTRY,
   findCell,
@@ -100,7 +101,7 @@ export function forEachCell(image: ZoneImage, visit: (cell: number) => boolean |
     if (visit(cell) === false) return;
   }
   for (let at = 0; at < patches.length; at++) {
-    const cell = (patches[at] & 0x03ff_ffff) << 1;
+    const cell = cellOfSlot(patches[at]);
     if (cell !== 0 && !isDead(image, cell) && visit(cell) === false) return;
   }
 }
