@@ -13,6 +13,7 @@ import {
   parseKeyArgument,
   RCODE,
   type TsigKey,
+  type UpdateOperation,
   type Zone,
 } from "../dns/mod.ts";
 import {
@@ -36,6 +37,7 @@ import { probeAddresses } from "./ports.ts";
 import { type LiveSettings, liveSettings, reloader } from "./reload.ts";
 import { serveDns } from "./serve_dns.ts";
 import { collectionsOf, startCollector } from "./serve_collection.ts";
+import { startGarbageCollection } from "./serve_garbage.ts";
 import type { Pushes } from "./serve_git.ts";
 import type { Upstream } from "./serve_remote.ts";
 import { signingOf } from "./serve_signing.ts";
@@ -133,13 +135,15 @@ async function start(
 
   const mode = modeOf(settings);
   const board = createImageBoard();
+  const garbage = startGarbageCollection();
+  undo.push(() => garbage.stop());
   const served = new Map<Name, Zone>();
   let provisioner: Provisioner | undefined;
   const primary = await openHealed(upstream, () =>
     openPrimary({
       repository,
       state,
-      publish: (changed) => publishChanged(served, board, changed),
+      publish: (changed) => garbage.dropped(publishChanged(served, board, changed)),
       judge: certificateJudge(() => live.provisioners, () => provisioner),
       clock: Date.now,
       log: logOf("primary"),
@@ -212,6 +216,8 @@ async function start(
     undo.push(() => started.stop());
   }
 
+  // To read a zone takes as much memory again.
+  garbage.dropped(octetsOf(served.values()));
   const running: RunningNote = {
     pid: Deno.pid,
     since: Date.now(),
@@ -278,13 +284,23 @@ async function openHealed(upstream: Upstream | undefined, open: () => Promise<Pr
   }
 }
 
-/** The primary publishes what changed; the board takes the whole set. */
-function publishChanged(served: Map<Name, Zone>, board: ImageBoard, changed: readonly PublishedZone[]): void {
+/** The primary publishes what changed; the board takes the whole set. Gives the octets that are needed no more. */
+function publishChanged(
+  served: Map<Name, Zone>,
+  board: ImageBoard,
+  changed: readonly PublishedZone[],
+): number {
   for (const { origin, zone } of changed) {
     if (zone === undefined) served.delete(origin);
     else served.set(origin, zone);
   }
-  board.publish(served.values());
+  return board.publish(served.values());
+}
+
+function octetsOf(zones: Iterable<Zone>): number {
+  let octets = 0;
+  for (const { image } of zones) octets += image.bytes.byteLength;
+  return octets;
 }
 
 /** The policy of certificate requests, as the primary asks for it. */
@@ -297,6 +313,9 @@ function certificateJudge(
     if (right === undefined || !covers(right, "update", right.zone)) {
       return { ok: false, rcode: RCODE.REFUSED, reason: `${key} may not update` };
     }
+    if (!operations.some((operation) => isForPrograms(ownerOf(operation)))) {
+      return { ok: true, operations: [...operations] };
+    }
     const { createUpdateJudge } = await import("../acme/mod.ts");
     const judge = createUpdateJudge({
       provisioners: provisioners(),
@@ -305,6 +324,15 @@ function certificateJudge(
     const verdict = judge(operations, { name: key, right }, (owner, type) => view.rrset(owner, type));
     return verdict.ok ? verdict : { ok: false, rcode: verdict.rcode, reason: verdict.reason };
   };
+}
+
+/** Requests, challenges and what else the policy is about stand at names with such a label (RFC 8552); most do not. */
+function isForPrograms(owner: Name): boolean {
+  return owner.startsWith("_") || owner.includes("._");
+}
+
+function ownerOf(operation: UpdateOperation): Name {
+  return operation.kind === "add" ? operation.record.owner : operation.owner;
 }
 
 function configuredKey(name: string, { algorithm, secret }: { algorithm: string; secret: string }): TsigKey {

@@ -167,3 +167,6 @@ export { type AddressRange, LOOPBACK, parseRange } from "./limit/range.ts";
 export { COOKIE_SECRET_OCTETS } from "./edns/cookie.ts";
 export { TCP_DEFAULTS } from "./server/tcp_limits.ts";
 export { addressOctetsOf } from "./server/socket_address.ts";
+
+// memory that is let go
+export { createGarbage, type Garbage } from "./server/garbage.ts";

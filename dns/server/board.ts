@@ -10,6 +10,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:wor
 import type { ZoneImage } from "../image/layout.ts";
 import { createImageSet, type ImageSet } from "../image/set.ts";
 import type { Zone } from "../zone/zone.ts";
+import { createGarbage } from "./garbage.ts";
 import {
   createImagePacker,
   createImageUnpacker,
@@ -23,9 +24,10 @@ export interface ImageBoard {
   /**
    * Replaces the whole set at once. When it returns, no reader is still answering from an older one, and only what a
    * reader did not have yet was sent to it. It waits for a reader no longer than for the end of its batch.
+   * @returns the octets of shared memory that no published zone needs any more
    * @throws {RangeError} for two zones of one origin; what was published stays
    */
-  publish(zones: Iterable<Zone>): void;
+  publish(zones: Iterable<Zone>): number;
   /** A seat for a worker; `port` is to be transferred to it with the rest. */
   seat(): { readonly seat: BoardSeat; leave(): void };
 }
@@ -53,18 +55,19 @@ export function createImageBoard(zones: Iterable<Zone> = []): ImageBoard {
     publish(zones) {
       const next = imagesOf(zones);
       current = next;
-      const { images, pieces, dropped } = packer.change(next.zones);
+      const { images, pieces, dropped, droppedOctets } = packer.change(next.zones);
       const ids = next.zones.map((zone) => zone.id);
-      for (const seat of seats) send(seat, { ids, images, pieces, dropped });
+      for (const seat of seats) send(seat, { ids, images, pieces, dropped, droppedOctets });
       // All have the news; who began before it came must have finished with the old set.
       for (const { seat } of seats) awaitReader(seat.state);
+      return droppedOctets;
     },
     seat() {
       const { port1, port2 } = new MessageChannel();
       const state = new Int32Array(new SharedArrayBuffer(4 * STATE.size));
       const entry = { seat: { port: port2, state }, outgoing: port1 };
       seats.add(entry);
-      send(entry, { ...packer.everything(), ids: current.zones.map((zone) => zone.id), dropped: [] });
+      send(entry, { ...packer.everything(), ids: current.zones.map((zone) => zone.id), ...NOTHING_DROPPED });
       return {
         seat: entry.seat,
         leave() {
@@ -80,6 +83,7 @@ export function createImageBoard(zones: Iterable<Zone> = []): ImageBoard {
 export function readBoard({ port, state }: BoardSeat): BoardReader {
   const images = new Map<number, ZoneImage>();
   const unpacker = createImageUnpacker<ZoneImage>();
+  const garbage = createGarbage();
   let version = 0;
   let set = createImageSet([]);
   return {
@@ -97,12 +101,15 @@ export function readBoard({ port, state }: BoardSeat): BoardReader {
           for (const id of images.keys()) if (!kept.has(id)) images.delete(id);
         }
         set = createImageSet(zones);
+        garbage.add(news.droppedOctets);
         version = news.version;
       }
       return set;
     },
     done() {
       if (Atomics.exchange(state, STATE.busy, IDLE) === AWAITED) Atomics.notify(state, STATE.busy);
+      // `publish` waits no longer, and nothing is under way that began with the old set.
+      garbage.settle();
     },
   };
 }
@@ -126,7 +133,10 @@ interface News {
   readonly images: readonly PackedImage[];
   readonly pieces: readonly SharedPiece[];
   readonly dropped: readonly number[];
+  readonly droppedOctets: number;
 }
+
+const NOTHING_DROPPED = { dropped: [], droppedOctets: 0 };
 
 function send(entry: { seat: BoardSeat; outgoing: MessagePort }, news: Omit<News, "version">): void {
   const version = Atomics.load(entry.seat.state, STATE.version) + 1 | 0;

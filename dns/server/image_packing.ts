@@ -22,8 +22,11 @@ export interface ImageParcel {
 }
 
 export interface ImagePacker<Image> {
-  /** What is new with these images, and the numbers of pieces that none of them needs any more. */
-  change(images: readonly Image[]): ImageParcel & { readonly dropped: readonly number[] };
+  /** What is new with these images, and the numbers of pieces that none of them needs any more, with their octets in all. */
+  change(images: readonly Image[]): ImageParcel & {
+    readonly dropped: readonly number[];
+    readonly droppedOctets: number;
+  };
   /** The images of the last change, for who knows nothing. */
   everything(): ImageParcel;
 }
@@ -40,6 +43,7 @@ export function createImagePacker<Image extends { readonly id: number }>(
       const added: PackedImage[] = [];
       const pieces: SharedPiece[] = [];
       const dropped: number[] = [];
+      let droppedOctets = 0;
       const kept = new Set<number>();
       for (const image of next) {
         kept.add(image.id);
@@ -68,9 +72,10 @@ export function createImagePacker<Image extends { readonly id: number }>(
           if (entry === undefined || --entry.users > 0) continue;
           numbers.delete(piece.memory);
           dropped.push(piece.number);
+          droppedOctets += piece.memory.byteLength;
         }
       }
-      return { images: added, pieces, dropped };
+      return { images: added, pieces, dropped, droppedOctets };
     },
     everything: () => ({
       images: Array.from(images.values(), ({ packed }) => packed),
