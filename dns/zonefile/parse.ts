@@ -169,9 +169,11 @@ interface Owner {
   readonly number: number;
   readonly name: Name;
   readonly wire: Uint8Array;
+  /** It could not be read, and records that leave their owner out belong to no one. */
+  readonly isFaulty: boolean;
 }
 
-const NO_OWNER: Owner = { number: -1, name: ROOT, wire: new Uint8Array(0) };
+const NO_OWNER: Owner = { number: -1, name: ROOT, wire: new Uint8Array(0), isFaulty: false };
 
 /** What a `WireSink` is given, over and over. */
 class Entry implements WireEntry {
@@ -227,6 +229,7 @@ class FileParser {
     this.#plain = typeof reading.sink === "function" ? PLAIN : PLAIN_IN_WIRE;
     this.#ownerNumber = owner.number;
     this.#ownerName = owner.name;
+    this.#ownerIsFaulty = owner.isFaulty;
     this.#ownerWire.set(owner.wire);
   }
 
@@ -763,7 +766,12 @@ class FileParser {
         `the included files have more than ${reading.limits.includeBytes} bytes together; nothing is read from "${shown}" on`,
       );
     }
-    const owner = { number: this.#ownerNumber, name: this.#ownerName, wire: this.#ownerWire };
+    const owner = {
+      number: this.#ownerNumber,
+      name: this.#ownerName,
+      wire: this.#ownerWire,
+      isFaulty: this.#ownerIsFaulty,
+    };
     new FileParser(reading, file, bytes, origin, owner).run();
   }
 

@@ -181,6 +181,6 @@ function rdata(type: number, text: string): Uint8Array {
 }
 
 function value<T, E>(result: { ok: true; value: T } | { ok: false; error: E }): T {
-  ok(result.ok, JSON.stringify(result));
+  if (!result.ok) throw new Error(JSON.stringify(result.error));
   return result.value;
 }

@@ -62,6 +62,72 @@ Deno.test("whatever a zone file holds, both forms agree, and an owner is called 
   }));
 });
 
+Deno.test("lines that are written in the plainest way, and those that nearly are, are read as all others", () => {
+  const blank = fc.constantFrom(" ", "\t", "  ", "");
+  const line = fc.tuple(
+    fc.constantFrom(
+      "a",
+      "b",
+      "bb",
+      "a.x",
+      "b.x",
+      "b.b.x",
+      "A",
+      "@",
+      "a.",
+      "a..b",
+      `${"l".repeat(64)}`,
+      "in",
+      "60",
+      "",
+    ),
+    blank,
+    fc.constantFrom(
+      "",
+      "",
+      "60 ",
+      "0 ",
+      "1h ",
+      "999999999 ",
+      "2147483648 ",
+      "60\tIN ",
+      "IN ",
+      "in 60 ",
+      "CH ",
+      "60 60 ",
+    ),
+    fc.constantFrom("A", "A", "A", "a", "AAAA", "AA", "TYPE1"),
+    blank,
+    fc.constantFrom(
+      "192.0.2.1",
+      "0.0.0.0",
+      "255.255.255.255",
+      "256.0.0.1",
+      "1.2.3",
+      "1.2.3.4.5",
+      "01.2.3.4",
+      "1.2.3.4x",
+      "::",
+    ),
+    fc.constantFrom("\n", "\n", "\n", " \n", "\r\n", " ; c\n", "\r", " x\n", ""),
+  ).map((parts) => parts.join(""));
+  const other = fc.constantFrom(
+    "$TTL 30\n",
+    "$ORIGIN x.example.test.\n",
+    "$ORIGIN example.test.\n",
+    "$INCLUDE part\n",
+    "\n",
+  );
+  fc.assert(
+    fc.property(fc.array(fc.oneof({ weight: 6, arbitrary: line }, other), { maxLength: 12 }), (lines) => {
+      const { records, faults, wire, wireFaults } = both(lines.join(""));
+      deepEqual(wire, records);
+      deepEqual(wireFaults, faults);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
 Deno.test("a sink of octets ends the reading, in included files too", () => {
   for (const most of [1, 8, 10, 13]) {
     let seen = 0;
@@ -76,10 +142,14 @@ function both(text: string) {
     records.push({ owner, type, ttl, rdata: rdata.toHex(), position });
   });
   const wire: Seen[] = [];
+  let lastAbove = "";
   const wireFaults = parseZoneWire(input(text), (entry) => {
     const { type, ttl, rdata, rdataStart, rdataOctets } = entry;
     const owner = nameFromWire(entry.owner, 0)?.name ?? "?";
     if (entry.ownerIsSame) equal(owner, wire.at(-1)?.owner);
+    const above = parentOf(entry.owner);
+    if (entry.parentIsSame) equal(above, lastAbove);
+    lastAbove = above;
     wire.push({
       owner,
       type,
@@ -89,6 +159,13 @@ function both(text: string) {
     });
   });
   return { records, faults, wire, wireFaults };
+}
+
+/** The name above an owner, octet for octet. */
+function parentOf(owner: Uint8Array): string {
+  let end = 0;
+  while (owner[end] !== 0) end += 1 + owner[end];
+  return owner.subarray(Math.min(1 + owner[0], end), end).toHex();
 }
 
 function input(text: string) {
