@@ -1,4 +1,11 @@
-import { type Fault, type Name, nameFromWire, type Position, type WireSink } from "../../dns/mod.ts";
+import {
+  type Fault,
+  type Name,
+  nameFromWire,
+  nameToWire,
+  type Position,
+  type WireSink,
+} from "../../dns/mod.ts";
 
 /**
  * A fault that is known, and whose place is not: a zone keeps no places of its records. They are looked for by reading the
@@ -56,13 +63,18 @@ export function locator(wanted: readonly RRsetKey[]): Locator {
     if (types === undefined) missing.set(owner, new Set([type]));
     else types.add(type);
   }
+  // A name as text costs more than to read its record: only those are made that may be wanted.
+  const perhaps = new Uint8Array(0x1_0000);
+  for (const owner of missing.keys()) perhaps[markOf(nameToWire(owner))] = 1;
   const found = new Map<string, Place>();
   let owner: Name | undefined;
   const keyOf = (owner: Name, type: number) => `${type} ${owner}`;
   return {
     take(entry) {
       const { type, ttl } = entry;
-      if (!entry.ownerIsSame) owner = nameFromWire(entry.owner, 0)?.name;
+      if (!entry.ownerIsSame) {
+        owner = perhaps[markOf(entry.owner)] === 0 ? undefined : nameFromWire(entry.owner, 0)?.name;
+      }
       const types = owner && missing.get(owner);
       if (owner === undefined || types === undefined || !types.delete(type)) return undefined;
       found.set(keyOf(owner, type), { position: entry.position(), ttl });
@@ -72,4 +84,16 @@ export function locator(wanted: readonly RRsetKey[]): Locator {
     isDone: () => missing.size === 0,
     placeOf: (owner, type) => found.get(keyOf(owner, type)),
   };
+}
+
+/** 16 bits (FNV-1a, folded) that names which differ in case alone have in common. */
+function markOf(wire: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; wire[at] > 0;) {
+    for (const end = at + wire[at]; at <= end; at++) {
+      const octet = wire[at];
+      hash = Math.imul(hash ^ (octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet), 0x01000193);
+    }
+  }
+  return (hash ^ hash >>> 16) & 0xffff;
 }
