@@ -404,6 +404,12 @@ function putSet(stage: Stage, set: number, out: Uint8Array, at: number): number 
     return putRecord(stage, stage.first[set], type, ttl, out, at);
   }
   if (count > sorting.length) sorting = new Int32Array(count * 2);
+  if (count <= FEW_RECORDS && type < SIMPLE.length && SIMPLE[type] !== 0) {
+    putCount = sortFew(stage, stage.first[set], SIMPLE[type] === FOLDED);
+    let behind = at;
+    for (let i = 0; i < putCount; i++) behind = putRecord(stage, sorting[i], type, ttl, out, behind);
+    return behind;
+  }
   const canonical: Uint8Array[] = [];
   const base = stage.first[set];
   for (let i = 0, record = base; i < count; i++, record = stage.next[record]) {
@@ -424,6 +430,48 @@ function putSet(stage: Stage, set: number, out: Uint8Array, at: number): number 
   }
   putCount = put;
   return into;
+}
+
+/** Types whose canonical form (RFC 4034 §6.2) is seen without their fields: the octets, or a name alone. */
+const SIMPLE = new Uint8Array(64);
+const AS_IT_IS = 1;
+const FOLDED = 2;
+for (const type of [RRTYPE.A, RRTYPE.AAAA, RRTYPE.TXT, RRTYPE.DS, RRTYPE.DNSKEY, RRTYPE.TLSA, RRTYPE.SSHFP]) {
+  SIMPLE[type] = AS_IT_IS;
+}
+for (const type of [RRTYPE.NS, RRTYPE.PTR]) SIMPLE[type] = FOLDED;
+/** Sets of so many are sorted where they lie, without an object a record. */
+const FEW_RECORDS = 16;
+
+/** Sorts a set into `sorting`, equal records once; gives their number. */
+function sortFew(stage: Stage, first: number, folded: boolean): number {
+  let count = 0;
+  for (let record = first; record >= 0; record = stage.next[record]) {
+    let place = count;
+    let order = -1;
+    while (place > 0 && (order = compareStaged(stage, sorting[place - 1], record, folded)) > 0) place--;
+    if (place > 0 && order === 0) continue;
+    for (let i = count++; i > place; i--) sorting[i] = sorting[i - 1];
+    sorting[place] = record;
+  }
+  return count;
+}
+
+/** As `compareRdata` of canonical forms; a length octet is at most 63 and so never taken for a letter. */
+function compareStaged({ bytes, at, size }: Stage, a: number, b: number, folded: boolean): number {
+  const shared = size[a] < size[b] ? size[a] : size[b];
+  for (let i = 0; i < shared; i++) {
+    let left = bytes[at[a] + i];
+    let right = bytes[at[b] + i];
+    if (left === right) continue;
+    if (folded) {
+      if (left - 0x41 >>> 0 < 26) left |= 0x20;
+      if (right - 0x41 >>> 0 < 26) right |= 0x20;
+      if (left === right) continue;
+    }
+    return left - right;
+  }
+  return size[a] - size[b];
 }
 
 function putRecord(

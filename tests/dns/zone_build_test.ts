@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { cellOfSlot, ENTRY, findCell, findEntry, probe, slotOf } from "../../dns/image/layout.ts";
 import { createNameScan, type NameScan, scanName, spread } from "../../dns/image/scan.ts";
 import { nameFrom, nameToWire } from "../../dns/name.ts";
-import { rdataFromText } from "../../dns/rr/rdata.ts";
+import { canonicalRdata, compareRdata, rdataFromText } from "../../dns/rr/rdata.ts";
 import type { Name, ResourceRecord } from "../../dns/types.ts";
 import { compileZone, createZoneBuilder } from "../../dns/zone/builder.ts";
 import {
@@ -131,6 +131,30 @@ Deno.test("labels that ascend in an order that is kept are all different", () =>
     const text = (octets: Uint8Array) => String.fromCharCode(...octets);
     equal((orders & ORDER.octets) !== 0, text(a) < text(b));
     equal((orders & ORDER.length) !== 0, a.length === b.length ? text(a) < text(b) : a.length < b.length);
+  }));
+});
+
+Deno.test("records of an RRset come in canonical order, equal ones once, be they few or many", () => {
+  const owner = nameFrom("a.z.test.");
+  const label = fc.string({ unit: fc.constantFrom("a", "B", "b", "A", "z"), minLength: 1, maxLength: 3 });
+  const sets = fc.oneof(
+    fc.tuple(
+      fc.constantFrom(2, 12),
+      fc.array(fc.array(label, { maxLength: 2 }).map((labels) => [...labels, "z.test."].join("."))),
+    ),
+    fc.tuple(
+      fc.constant(16),
+      fc.array(fc.array(label, { minLength: 1, maxLength: 2 }).map((texts) => texts.join(" "))),
+    ),
+    fc.tuple(fc.constant(15), fc.array(label.map((name) => `1 ${name}`))),
+  );
+  fc.assert(fc.property(sets, ([type, texts]) => {
+    const rdatas = texts.slice(0, 40).map((text) => rdata(type, text));
+    const zone = compiled(rdatas.map((rdata) => ({ owner, type, class: 1, ttl: 60, rdata })));
+    const canonical = (octets: Uint8Array) => canonicalRdata(type, octets);
+    const sorted = rdatas.toSorted((a, b) => compareRdata(canonical(a), canonical(b)))
+      .filter((each, i, all) => i === 0 || compareRdata(canonical(each), canonical(all[i - 1])) !== 0);
+    deepEqual(zone.rrset(owner, type)?.rdatas ?? [], sorted);
   }));
 });
 
