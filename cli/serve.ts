@@ -24,6 +24,7 @@ import {
   type Primary,
   type PublishedZone,
   putDatabaseAside,
+  type Seeded,
 } from "../primary/mod.ts";
 import { StoreError } from "../store/mod.ts";
 import { formatHostPort } from "./address.ts";
@@ -109,13 +110,15 @@ async function start(
 
   const signing = await signingOf(dir, settings.repository);
   let noteDamage = () => {};
-  const repository = await openZones(settings, dir, {
+  const opened = await openZones(settings, dir, {
     signing,
     onDamage: ({ pack, reason }) => {
       log.error(`${pack} is damaged: ${reason}; what is whole in it is still read`);
       noteDamage();
     },
   });
+  const { repository } = opened;
+  let { seeded }: { seeded?: Seeded | undefined } = opened;
   undo.push(() => repository.close());
   const state = openState({
     path: dir.state,
@@ -149,6 +152,12 @@ async function start(
       log: logOf("primary"),
       mode,
       signing,
+      // Once: it holds a version of every zone.
+      seeded: () => {
+        const once = seeded;
+        seeded = undefined;
+        return once;
+      },
     }));
   undo.push(() => primary.close());
   if (settings.bundle !== undefined) refuseFaultyBundle(settings.bundle, primary);

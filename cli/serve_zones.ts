@@ -5,6 +5,7 @@ import {
   faultLine,
   type Primary,
   type PrimaryMode,
+  type Seeded,
   seedRepository,
   type Signing,
   type State,
@@ -25,10 +26,19 @@ import type { ServeSettings } from "./settings.ts";
 const log = logOf("serve");
 
 /** @throws {CliError} after every fault of the zones was listed */
-export function openZones(settings: ServeSettings, dir: DataDir, options: ZonesOptions): Promise<Repository> {
-  return settings.bundle === undefined
-    ? openEmbedded(settings, dir, options)
-    : openFromBundle(settings.bundle, dir, options);
+export async function openZones(
+  settings: ServeSettings,
+  dir: DataDir,
+  options: ZonesOptions,
+): Promise<OpenedZones> {
+  if (settings.bundle === undefined) return await openEmbedded(settings, dir, options);
+  return { repository: await openFromBundle(settings.bundle, dir, options), seeded: undefined };
+}
+
+export interface OpenedZones {
+  readonly repository: Repository;
+  /** What a first start made of the zones folder. */
+  readonly seeded: Seeded | undefined;
 }
 
 export interface ZonesOptions {
@@ -54,14 +64,14 @@ async function openEmbedded(
   settings: ServeSettings,
   dir: DataDir,
   { signing, onDamage }: ZonesOptions,
-): Promise<Repository> {
+): Promise<OpenedZones> {
   // Also where the folder is there: a start that was killed while it made the repository is taken up again.
   const repository = await initRepository(dir.repository, { head: "refs/heads/main", owner: true, onDamage });
-  if (settings.remote !== undefined) return repository;
+  if (settings.remote !== undefined) return { repository, seeded: undefined };
   if (await repository.refs.get("refs/heads/main") !== undefined) {
     const named = settings.zonesNamed ? "--zones is ignored" : `the folder ${settings.zones} is not read`;
     log.info(`serving what ${dir.repository} holds; ${named}`);
-    return repository;
+    return { repository, seeded: undefined };
   }
   const seeded = await seedRepository({
     repository,
@@ -85,7 +95,7 @@ async function openEmbedded(
   }
   for (const warning of seeded.value.warnings) log.warn(faultLine(warning));
   log.info(`${seeded.value.zones} zones of ${settings.zones} are the first commit`);
-  return repository;
+  return { repository, seeded: seeded.value };
 }
 
 async function openFromBundle(path: string, dir: DataDir, { signing }: ZonesOptions): Promise<Repository> {

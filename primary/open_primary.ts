@@ -146,7 +146,7 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     const main = await repository.refs.get(MAIN);
     const machine = await repository.refs.get(MACHINE);
     const target = await treeTarget(repository, main, machine, true);
-    const planned = await planTree(served, target, sniffed);
+    const planned = takeSeeded(main, machine) ?? await planTree(served, target, sniffed);
     const plan = kept === undefined
       ? planned
       : { ...planned, steps: planned.steps.map((step) => kept.kept(step, served.serials.get(step.origin))) };
@@ -166,6 +166,13 @@ export async function openPrimary(options: PrimaryOptions): Promise<Primary> {
     if (!outcome.ok) {
       throw new StoreError("io", `the state of the repository cannot be taken up: ${outcome.error.message}`);
     }
+  }
+
+  /** What a first start has read, where that is what is to be served and nothing ever was. */
+  function takeSeeded(main: Oid | undefined, machine: Oid | undefined): TreePlan | undefined {
+    const seeded = options.seeded?.();
+    if (seeded === undefined || seeded.commit !== main || machine !== undefined) return undefined;
+    return served.zones.size === 0 && served.serials.size === 0 ? seeded.plan : undefined;
   }
 
   async function push(proposal: PushProposal, pusher: string): Promise<PushReply> {

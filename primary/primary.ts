@@ -1,3 +1,4 @@
+import type { Seeded } from "./seed_repository.ts";
 import type { Result } from "../conduit/mod.ts";
 import type {
   Fault,
@@ -170,4 +171,6 @@ export interface PrimaryOptions {
   readonly signing?: Signing | undefined;
   /** For tests: throws to stand for the death of the process at a step. */
   readonly crashPoint?: (step: CommitStep) => void;
+  /** Hands over, once, what a first start made of the folder: its zones are not read again. */
+  readonly seeded?: (() => Pick<Seeded, "commit" | "plan"> | undefined) | undefined;
 }

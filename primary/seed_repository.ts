@@ -5,7 +5,7 @@ import { topOf } from "./gate/check.ts";
 import { LARGEST_FILE } from "./gate/tree_files.ts";
 import { MAIN } from "./transaction/branches.ts";
 import { treeFiles } from "./transaction/objects.ts";
-import { planTree } from "./transaction/plan_tree.ts";
+import { planTree, type TreePlan } from "./transaction/plan_tree.ts";
 import { NOTHING_SERVED } from "./transaction/served_state.ts";
 
 /** What a first start found in the zones folder. */
@@ -13,6 +13,8 @@ export interface Seeded {
   readonly commit: Oid;
   readonly zones: number;
   readonly warnings: readonly Fault[];
+  /** The zones as they were read, for the primary that is opened next. */
+  readonly plan: TreePlan;
 }
 
 /**
@@ -61,7 +63,7 @@ export async function seedRepository(options: {
   await repository.sync();
   const moved = await repository.refs.move({ name: MAIN, old: undefined, new: commit });
   if (!moved.ok) throw new Error(`branch main cannot be made: ${moved.error.message}`);
-  return { ok: true, value: { commit, zones: plan.steps.length, warnings: plan.faults } };
+  return { ok: true, value: { commit, zones: plan.steps.length, warnings: plan.faults, plan } };
 }
 
 /** All files of a folder by path, `/` between the parts. */

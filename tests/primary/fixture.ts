@@ -18,6 +18,7 @@ import {
   openState,
   type Primary,
   type PrimaryMode,
+  type PrimaryOptions,
   putDatabaseAside,
   type ServedChange,
   type Signing,
@@ -42,6 +43,7 @@ export interface FixtureOptions {
   readonly mode?: PrimaryMode;
   readonly judge?: Judge;
   readonly signing?: Signing;
+  readonly seeded?: PrimaryOptions["seeded"];
   /** The process "dies" when this step is reached for the `nth` time: state is gone and nothing goes on. */
   readonly dieAt?: { readonly step: CommitStep; readonly nth: number };
 }
@@ -72,6 +74,7 @@ export async function openFixture(dir: string, options: FixtureOptions = {}): Pr
     },
     judge: options.judge ?? ((operations) => ({ ok: true, operations })),
     signing: options.signing,
+    seeded: options.seeded,
     clock: () => 1_700_000_000_000,
     log: {
       info: (message) => log.push(message),

@@ -1,6 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { faultLine, readFolder, seedRepository } from "../../primary/mod.ts";
-import { initRepository } from "../../store/mod.ts";
+import { nameFrom } from "../../dns/mod.ts";
+import { faultLine, readFolder, type Seeded, seedRepository } from "../../primary/mod.ts";
+import { initRepository, parseOid } from "../../store/mod.ts";
 import { realTest, run } from "../tools/real.ts";
 import { assertSound, openFixture, served, zoneText } from "./fixture.ts";
 
@@ -34,6 +35,36 @@ realTest(
     await fixture.close();
   },
 );
+
+realTest("what the first start has read is served as it is, unless main is another commit", {
+  needs: ["git"],
+}, async ({ dir }) => {
+  const seed = async (place: string) => {
+    await write(place, "zones/example.test.zone", zoneText(7, "www A 192.0.2.1"));
+    const repository = await initRepository(`${place}/zones.git`);
+    const seeded = await seedRepository({ repository, folder: `${place}/zones`, clock: () => 0 });
+    repository.close();
+    ok(seeded.ok);
+    return seeded.value;
+  };
+  /** Whether the zone that is served lies where the seeded one does. */
+  const takesOver = async (place: string, { commit, plan }: Pick<Seeded, "commit" | "plan">) => {
+    const fixture = await openFixture(place, { seeded: () => ({ commit, plan }) });
+    deepEqual(served(fixture, "example.test.", "www.example.test."), [
+      "www.example.test. 300 IN A 192.0.2.1",
+    ]);
+    const memory = fixture.image.get(nameFrom("example.test."))?.image.bytes.buffer;
+    await fixture.close();
+    return memory !== undefined && memory === plan.steps[0].after?.served.image.bytes.buffer;
+  };
+  const first = await seed(`${dir}/first`);
+  equal(await takesOver(`${dir}/first`, first), true);
+  equal(await takesOver(`${dir}/first`, first), false, "the database knows what was served");
+  const other = parseOid("1".repeat(40));
+  ok(other !== undefined);
+  const second = await seed(`${dir}/second`);
+  equal(await takesOver(`${dir}/second`, { ...second, commit: other }), false);
+});
 
 realTest("a faulty folder gives every fault and makes nothing", { needs: ["git"] }, async ({ dir }) => {
   await write(dir, "zones/a.test.zone", zoneText(1, "x A no", "y A no"));
