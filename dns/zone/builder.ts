@@ -3,8 +3,9 @@
  * programs write, become a cell as soon as another owner comes, in the memory that the zone then has. An owner that comes
  * again has its cell read back and written anew.
  *
- * Hot path: `addWire` and `finish` decide how long a start with a large zone takes. There is no object and no table entry
- * a record (`tests/bench/answers` prints time and memory).
+ * Hot path: `addWire` and `finish` decide how long a start with a large zone takes. There is no object a record. The most
+ * common record, alone at a name beside the name before, goes from the parser's buffers into its cell (`takePlain`), and
+ * the index is filled afterwards, in one go (`settle`). `tests/bench/answers` prints time and memory.
  */
 import type { Result } from "../../conduit/mod.ts";
 import {
@@ -100,7 +101,7 @@ export interface WireRecord {
   readonly owner: Uint8Array;
   /** The owner is that of the call before, which gave no error other than `ttl-differs`. */
   readonly ownerIsSame: boolean;
-  /** The name above the owner is, octet for octet, that above the owner of the call before. Not to be said is never wrong. */
+  /** The name above the owner is, octet for octet, that above the owner of the call before; may be left out. */
   readonly parentIsSame?: boolean;
   readonly type: number;
   readonly ttl: number;
