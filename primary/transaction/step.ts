@@ -33,6 +33,9 @@ export interface ZoneStep {
 /** With more than that the whole zone is as good: see what the journal keeps of a step. */
 const MOST_CHANGES = 50_000;
 
+/** Up to so many names a file that was read again is a patch of what is served; above that it is a base of its own. */
+const MOST_LAID_OVER = 2_000;
+
 /** A zone as a change proposes it: what is served and its serial follow from it. */
 export type ProposedZone = Omit<ServedZone, "served" | "serial" | "heldBack" | "dnames">;
 
@@ -49,7 +52,8 @@ export function stepZone(
   touched: ReadonlySet<Name> | undefined,
   floor: number | undefined,
 ): ZoneStep {
-  const { origin, good } = proposed;
+  const { origin } = proposed;
+  const good = proposed.good && overLastBase(before?.good, proposed.good);
   if (good === undefined) {
     const served = before?.served.broken ? before.served : brokenZone(origin);
     const after = { ...proposed, dnames: new Set<Name>(), heldBack: [], served, serial: 0 };
@@ -65,6 +69,21 @@ export function stepZone(
   const { served, heldBack, changes } = version;
   const after = { ...proposed, good: overBaseOf(served, good, layers), dnames, heldBack, served };
   return { origin, before, after: { ...after, serial: served.serial }, changes };
+}
+
+/**
+ * A file that was read again and differs at few names is laid over the base that is served, so that a small push costs
+ * workers and memory what it changes. A signed zone's chain is not patched.
+ */
+function overLastBase(before: GoodLayer | undefined, good: GoodLayer): GoodLayer {
+  if (before === undefined || memoryOf(before.zone) === memoryOf(good.zone)) return good;
+  if (before.zone.image.denial !== undefined || good.zone.image.denial !== undefined) return good;
+  const changes = changedOwners(before.zone, good.zone, MOST_LAID_OVER);
+  if (changes === undefined) return good;
+  return {
+    ...good,
+    zone: patched(before.zone, changes.map(({ owner, after }) => ({ owner, rrsets: after }))),
+  };
 }
 
 /**
