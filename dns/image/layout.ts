@@ -25,7 +25,7 @@
  */
 import type { Name } from "../types.ts";
 import type { Denial } from "./denial.ts";
-import { type NameScan, spread } from "./scan.ts";
+import { following, type NameScan, spread } from "./scan.ts";
 
 /** One version of a zone. Structured-cloneable; the big arrays lie in SharedArrayBuffers. */
 export interface ZoneImage {
@@ -45,7 +45,7 @@ export interface ZoneImage {
   readonly words: Int32Array;
   /** The same memory, for copies of several octets at once, which are not aligned. */
   readonly view: DataView;
-  /** Index of the cells that the base was compiled into: `slotOf(hash, cell)`, 0 for free; a power of two long. */
+  /** Index of the cells that the base was compiled into: `slotOf(hash, cell)`, 0 for free. */
   readonly slots: Int32Array;
   /** Index of the cells laid over the base, same form; empty when there are none. */
   readonly patches: Int32Array;
@@ -139,8 +139,8 @@ export function probe(zone: Cells, slots: Int32Array, scan: NameScan, label: num
   const hash = scan.hashes[label];
   const octets = scan.length - scan.starts[label];
   const tag = hash & 0xfc00_0000;
-  const mask = slots.length - 1;
-  for (let at = spread(hash) & mask;; at = at + 1 & mask) {
+  const size = slots.length;
+  for (let at = spread(hash, size);; at = following(at, size)) {
     const slot = slots[at];
     if (slot === 0) return 0;
     if ((slot & 0xfc00_0000) !== tag) continue;

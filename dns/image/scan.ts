@@ -102,8 +102,13 @@ function hashSuffixes(scan: NameScan, seed: number): void {
 
 const ASTERISK = 0x2a;
 
-/** Where the search of an open-addressing table starts. */
-export function spread(hash: number): number {
+/** Where the search of an open-addressing table of any size starts; it goes on with `following`. */
+export function spread(hash: number, size: number): number {
   const mixed = Math.imul(hash ^ hash >>> 16, 0x45d9f3b);
-  return (mixed ^ mixed >>> 16) >>> 0;
+  // The high bits choose: a product below 2^58 loses none that count.
+  return ((mixed ^ mixed >>> 16) >>> 0) * size * 2 ** -32 | 0;
+}
+
+export function following(place: number, size: number): number {
+  return place + 1 === size ? 0 : place + 1;
 }

@@ -1,6 +1,6 @@
 /** The zones that are answered from, together: found by their origin, the deepest first. */
 import type { ZoneImage } from "./layout.ts";
-import { createNameScan, type NameScan, scanName, spread } from "./scan.ts";
+import { createNameScan, following, type NameScan, scanName, spread } from "./scan.ts";
 
 export interface ImageSet {
   readonly zones: readonly ZoneImage[];
@@ -34,8 +34,8 @@ export function createImageSet(zones: readonly ZoneImage[]): ImageSet {
     scanName(scan, zone.originWire, 0, zone.originWire.length, seed);
     if (findOrigin(set, scan, 0) >= 0) throw new RangeError(`two zones ${zone.origin}`);
     hashes[index] = scan.hashes[0];
-    let slot = spread(scan.hashes[0]) & size - 1;
-    while (slots[slot] !== 0) slot = slot + 1 & size - 1;
+    let slot = spread(scan.hashes[0], size);
+    while (slots[slot] !== 0) slot = following(slot, size);
     slots[slot] = index + 1;
   });
   return set;
@@ -58,8 +58,8 @@ function findOrigin(set: ImageSet, scan: NameScan, label: number): number {
   const hash = scan.hashes[label];
   const start = scan.starts[label];
   const length = scan.length - start;
-  const mask = slots.length - 1;
-  for (let slot = spread(hash) & mask;; slot = slot + 1 & mask) {
+  const size = slots.length;
+  for (let slot = spread(hash, size);; slot = following(slot, size)) {
     const zone = slots[slot] - 1;
     if (zone < 0) return -1;
     if (hashes[zone] !== hash) continue;

@@ -493,7 +493,7 @@ export function createZoneBuilder(origin: Name, size: ZoneSize = {}): ZoneBuilde
       release(copy.moved);
       release(slots);
       slots = indexOf(made, FIRST, made.end, createSharedSlots(cellCount), apexHash);
-    } else if (cellCount < slots.length * MAX_LOAD / 4) {
+    } else if (cellCount < slots.length * MAX_LOAD / 2) {
       slots = indexed(createSharedSlots(cellCount));
     }
     const denial = findChain(made, made.end, apex, originLabels);

@@ -10,7 +10,7 @@ import {
   MOST,
   type ZoneImage,
 } from "../image/layout.ts";
-import { hashLabel, type NameScan, scanName, spread } from "../image/scan.ts";
+import { following, hashLabel, type NameScan, scanName, spread } from "../image/scan.ts";
 
 /** A heap that still grows. */
 export interface Heap {
@@ -146,9 +146,7 @@ export function createSharedSlots(cells: number): Int32Array {
 }
 
 function slotsFor(cells: number): number {
-  let size = 8;
-  while (size * MAX_LOAD < cells) size *= 2;
-  return size;
+  return Math.max(8, Math.ceil(cells / MAX_LOAD) + 1);
 }
 
 /** A search in an index that is fuller than this takes too long. */
@@ -165,9 +163,9 @@ export function isFree(
   octets: number,
   label: number,
 ): boolean {
-  const mask = slots.length - 1;
+  const size = slots.length;
   const tag = hash & 0xfc00_0000;
-  for (let at = spread(hash) & mask;; at = at + 1 & mask) {
+  for (let at = spread(hash, size);; at = following(at, size)) {
     const slot = slots[at];
     if (slot === 0) return true;
     if ((slot & 0xfc00_0000) !== tag) continue;
@@ -198,17 +196,17 @@ export function ordersOf(bytes: Uint8Array, before: number, after: number): numb
 
 /** Puts a cell that is not there yet into an index. */
 export function place(slots: Int32Array, slot: number, hash: number): void {
-  const mask = slots.length - 1;
-  let at = spread(hash) & mask;
-  while (slots[at] !== 0) at = at + 1 & mask;
+  const size = slots.length;
+  let at = spread(hash, size);
+  while (slots[at] !== 0) at = following(at, size);
   slots[at] = slot;
 }
 
 /** Puts another cell in the place of one; both have the name that `hash` is of. */
 export function replaceSlot(slots: Int32Array, before: number, after: number, hash: number): void {
-  const mask = slots.length - 1;
-  let at = spread(hash) & mask;
-  while (slots[at] !== before) at = at + 1 & mask;
+  const size = slots.length;
+  let at = spread(hash, size);
+  while (slots[at] !== before) at = following(at, size);
   slots[at] = after;
 }
 

@@ -1,6 +1,6 @@
 /** What binds cells to each other: the index, numbers of parents, numbers of targets; and copies in which all of it holds. */
 import { CELL, type Cells, ENTRY, EXTRA, FLAG, probe, RECORD_HEAD, slotOf } from "../image/layout.ts";
-import { createNameScan, hashLabel, scanName, spread } from "../image/scan.ts";
+import { createNameScan, following, hashLabel, scanName, spread } from "../image/scan.ts";
 import { expandName } from "./compress.ts";
 import {
   cellWords,
@@ -62,10 +62,10 @@ export function indexOf(
 }
 
 function placeAll(slots: Int32Array, count: number): void {
-  const mask = slots.length - 1;
+  const size = slots.length;
   for (let i = 0; i < count; i++) {
-    let at = spread(hashes[i]) & mask;
-    while (slots[at] !== 0) at = at + 1 & mask;
+    let at = spread(hashes[i], size);
+    while (slots[at] !== 0) at = following(at, size);
     slots[at] = places[i];
   }
 }

@@ -57,7 +57,11 @@ export function looseHeap(device: Device, objects: string, tools: StoreTools): L
     } catch (error) {
       throw ioError(`cannot read object ${oid}`, error);
     }
-    return compressed === undefined ? undefined : decode(compressed, oid, tools);
+    if (compressed === undefined) return undefined;
+    const object = decode(compressed, oid, tools);
+    // Let go at once, and not when its garbage happens to be collected.
+    if (compressed.length >= NOT_KEPT && compressed.buffer instanceof ArrayBuffer) compressed.buffer.transfer(0);
+    return object;
   }
 
   async function create(folder: string, path: string, bytes: Uint8Array): Promise<void> {
@@ -134,6 +138,8 @@ export function looseHeap(device: Device, objects: string, tools: StoreTools): L
     },
   };
 }
+
+const NOT_KEPT = 1 << 20;
 
 /** An object found again within so many milliseconds needs no new note of it. */
 export const freshFor = 60_000;

@@ -43,7 +43,8 @@ export function inflateOnce(input: Uint8Array, maximum: number): Inflated {
     const options: object = {
       info: true,
       maxOutputLength: maximum + 1,
-      chunkSize: Math.max(64, Math.min(maximum + 1, input.length * 4, 1 << 20)),
+      // One piece where it may be: several are joined by a copy, and stay behind as garbage as large as the object.
+      chunkSize: Math.max(64, Math.min(maximum + 1, input.length * 6, 1 << 26)),
     };
     const outcome: unknown = zlib.inflateSync(input, options);
     const { buffer, engine } = outcome as { buffer: Buffer; engine: { bytesWritten: number } };
