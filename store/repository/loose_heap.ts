@@ -60,7 +60,9 @@ export function looseHeap(device: Device, objects: string, tools: StoreTools): L
     if (compressed === undefined) return undefined;
     const object = decode(compressed, oid, tools);
     // Let go at once, and not when its garbage happens to be collected.
-    if (compressed.length >= NOT_KEPT && compressed.buffer instanceof ArrayBuffer) compressed.buffer.transfer(0);
+    if (compressed.length >= NOT_KEPT && compressed.buffer instanceof ArrayBuffer) {
+      compressed.buffer.transfer(0);
+    }
     return object;
   }
 
