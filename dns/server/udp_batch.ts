@@ -1,16 +1,16 @@
 /**
- * Datagrams in batches: one system call takes as many as wait, one sends all answers. The buffers are laid out once;
+ * Datagrams in batches: one system call takes as many as wait, and again what came meanwhile; one sends all answers. The buffers are laid out once;
  * between two calls only lengths and a few pointers are written. Answers of one length to one socket leave as one message
  * that the system cuts up (`UDP_SEGMENT`, udp(7)): it walks its stack once for all of them. That pays where a few sockets
- * ask much, as load balancers and forwarders do; elsewhere it costs a few comparisons.
+ * ask much, as load balancers and forwarders do; elsewhere it costs a look into a small table.
  *
- * Hot path: two system calls a batch and no allocation (`tests/bench/answers`). Structures: recvmmsg(2), ip(7), ipv6(7).
+ * Hot path: few system calls a batch and no allocation (`tests/bench/answers`). Structures: recvmmsg(2), ip(7), ipv6(7).
  */
 import { ERRNO, errno, type LibC, MESSAGE, MSG_DONTWAIT, pinned, putPointer, VECTOR } from "./libc.ts";
 import { sockaddrOctets } from "./socket_address.ts";
 
-/** Datagrams a system call. */
-export const BATCH = 64;
+/** Datagrams a batch. */
+export const BATCH = 128;
 
 export interface UdpBatch {
   readonly queries: readonly Uint8Array[];
@@ -21,8 +21,10 @@ export interface UdpBatch {
   readonly addressOctets: number;
   /** `MESSAGE.size` words a query; `MESSAGE.received` and `MESSAGE.flags` are what a caller reads. */
   readonly headers: Uint32Array;
-  /** Datagrams received into the batch; -1 for an error. Never waits. */
-  receive(fd: number, way: SendWay): number;
+  /** Datagrams received into the batch, behind the `filled` that are in it; -1 for an error. Never waits. */
+  receive(fd: number, filled: number): number;
+  /** Begins a batch: says whether segments may be tried. */
+  begin(way: SendWay): void;
   /** Has response i, so long, sent with the rest. */
   add(i: number, length: number): void;
   /** Sends what was added and gives how many of them the system refused. */
@@ -69,6 +71,7 @@ export function createUdpBatch(
   const queryPlaces = placesOf(pinned(libc, queryMemory), queryStride);
   const inVectorPlaces = placesOf(pinned(libc, vectors), VECTOR.size * 4);
   pinned(libc, headers);
+  const headersFrom = Array.from({ length: BATCH }, (_, i) => headers.subarray(i * MESSAGE.size));
   const outHeaderPlace = pinned(libc, outHeaders);
   const sendPointers = Array.from(
     { length: BATCH + 1 },
@@ -103,6 +106,16 @@ export function createUdpBatch(
   const groupOf = new Int32Array(BATCH);
   /** Octets of the control message that arrived with a query. */
   const controlLengths = new Int32Array(BATCH);
+
+  /** By client and length, the group that such an answer may join. Clients that meet here go singly, no more. */
+  const latest = new Int32Array(SLOTS);
+  const addressWord = ipv6 ? 5 : 1;
+
+  const slotOf = (i: number, length: number): number => {
+    const at = i * addressWords;
+    return Math.imul(peers[at] ^ Math.imul(peers[at + addressWord], 0x85ebca6b) ^ length, 0x9e3779b1) >>>
+      SLOT_SHIFT;
+  };
 
   const samePeer = (a: number, b: number): boolean => {
     const left = a * addressWords;
@@ -170,12 +183,14 @@ export function createUdpBatch(
     addresses,
     addressOctets,
     headers,
-    receive(fd, way) {
+    begin(way) {
       if (way.rest > 0) way.rest--;
       grouping = way.segments && way.rest === 0;
-      const count = libc.recvmmsg(fd, headers, BATCH, MSG_DONTWAIT, null);
+    },
+    receive(fd, filled) {
+      const count = libc.recvmmsg(fd, headersFrom[filled], BATCH - filled, MSG_DONTWAIT, null);
       if (wildcard) {
-        for (let i = 0; i < count; i++) {
+        for (let i = filled; i < filled + count; i++) {
           const at = i * MESSAGE.size + MESSAGE.controlLength;
           controlLengths[i] = headers[at];
           headers[at] = receivedOctets;
@@ -187,15 +202,18 @@ export function createUdpBatch(
     },
     add(i, length) {
       if (grouping) {
-        const oldest = groups > COMPARED ? groups - COMPARED : 0;
-        for (let group = groups - 1; group >= oldest; group--) {
-          if (lengths[group] !== length || !samePeer(first[group], i)) continue;
-          if ((members[group] + 1) * length > MOST_OCTETS) break;
-          next[last[group]] = i;
-          last[group] = i;
-          members[group]++;
-          return;
+        const slot = slotOf(i, length);
+        // It may be left from a batch before: whatever it names is looked at as it is now.
+        const group = latest[slot];
+        if (group < groups && lengths[group] === length && samePeer(first[group], i)) {
+          if (members[group] < MOST_SEGMENTS && (members[group] + 1) * length <= MOST_OCTETS) {
+            next[last[group]] = i;
+            last[group] = i;
+            members[group]++;
+            return;
+          }
         }
+        latest[slot] = groups;
       }
       first[groups] = i;
       last[groups] = i;
@@ -250,11 +268,14 @@ export function createUdpBatch(
 }
 
 /** From so many answers on a message of segments costs less than one message each. */
-const WORTHWHILE = 4;
-/** Groups that a new answer is compared with: the latest. */
-const COMPARED = 6;
-/** Octets in a message that is cut up: an IP packet's limit with room for its headers. Segments: at most a batch. */
+const WORTHWHILE = 2;
+/** Places for groups, several times a batch: a power of two. */
+const SLOTS = 512;
+const SLOT_SHIFT = 23;
+/** Octets in a message that is cut up: an IP packet's limit with room for its headers. */
 const MOST_OCTETS = 65_000;
+/** Segments of a message: `UDP_MAX_SEGMENTS` of systems before Linux 6.9, which newer ones double. */
+const MOST_SEGMENTS = 64;
 /** Batches until segments are tried again where they were refused. */
 const REST = 1000;
 const NO_SEGMENTS: ReadonlySet<number> = new Set([

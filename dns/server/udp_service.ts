@@ -1,8 +1,8 @@
 /**
  * DNS over UDP in a worker: takes as many datagrams of a socket as are there, answers them from the board's newest images,
- * sends the answers in one call, and goes on as long as there are more.
+ * takes what came meanwhile until there is no more or the batch is full, and sends the answers in one call.
  *
- * Hot path: two system calls a batch and no allocation (`tests/bench/answers`).
+ * Hot path: few system calls a batch and no allocation (`tests/bench/answers`).
  */
 import { headerAnswer, SLOW_PATH, UDP_PAYLOAD } from "../answer/answer.ts";
 import { type AnswerContext, RESPONSE } from "../answer/context.ts";
@@ -20,7 +20,7 @@ import type { BoardReader } from "./board.ts";
 import { COUNT, countAnswer, countLatency, countQuery } from "./counters.ts";
 import { ERRNO, errno, type LibC, MESSAGE, MSG_TRUNC } from "./libc.ts";
 import type { SocketPair } from "./sockets.ts";
-import { createUdpBatch, type UdpBatch } from "./udp_batch.ts";
+import { BATCH, createUdpBatch, type UdpBatch } from "./udp_batch.ts";
 
 export interface UdpServiceOptions {
   readonly libc: LibC;
@@ -62,36 +62,64 @@ export function createUdpService(options: UdpServiceOptions): UdpService {
   let failures = 0;
   let limiter: Limiter | undefined;
 
-  /** One batch; gives how many datagrams there were, -1 for none. */
-  const serveBatch = (index: number): number => {
-    const { udp: fd, ipv6 } = sockets[index];
+  /** One batch, of as many receptions as it takes; gives whether it was filled, so that more may wait. */
+  const serveBatch = (index: number): boolean => {
+    const { udp: fd } = sockets[index];
+    const batch = batches[index];
+    const way = ways[index];
+    let received = receive(fd, batch, 0);
+    if (received < 0) return false;
+    const arrival = performance.now();
+    context.now = Math.floor(Date.now() / 1000);
+    context.addressOctets = sockets[index].ipv6 ? 16 : 4;
+    const images = board.begin();
+    batch.begin(way);
+    let filled = 0;
+    let sending = 0;
+    while (received > 0) {
+      sending += answerSome(index, images, filled, filled + received, arrival);
+      filled += received;
+      // What came meanwhile goes with it: fewer calls, and more answers that leave together.
+      received = filled < BATCH ? receive(fd, batch, filled) : 0;
+    }
+    if (sending > 0) {
+      counters[COUNT.sendErrors] += batch.send(fd, way);
+      countLatency(counters, sending, performance.now() - arrival);
+    }
+    board.done();
+    return filled === BATCH;
+  };
+
+  /** Datagrams received behind those that are in the batch; -1 for none. */
+  const receive = (fd: number, batch: UdpBatch, filled: number): number => {
+    const received = batch.receive(fd, filled);
+    if (received >= 0) {
+      failures = 0;
+      return received;
+    }
+    const code = errno(libc);
+    if (code === ERRNO.EAGAIN || code === ERRNO.EINTR) return -1;
+    if (++failures > MAX_FAILURES) throw new Error(`recvmmsg fails with error ${code} again and again`);
+    return -1;
+  };
+
+  /** Answers the queries of a batch from one place to another, and gives how many answers are to be sent. */
+  const answerSome = (index: number, images: ImageSet, from: number, to: number, arrival: number): number => {
+    const { ipv6 } = sockets[index];
     const batch = batches[index];
     const { queries, responses, headers, addresses, addressOctets } = batch;
-    const way = ways[index];
-    const received = batch.receive(fd, way);
-    if (received < 0) {
-      const code = errno(libc);
-      if (code === ERRNO.EAGAIN || code === ERRNO.EINTR) return -1;
-      if (++failures > MAX_FAILURES) throw new Error(`recvmmsg fails with error ${code} again and again`);
-      return -1;
-    }
-    failures = 0;
-    const arrival = performance.now();
     const transport = ipv6 ? 1 : 0;
     const octets = ipv6 ? 16 : 4;
     const skipped = ipv6 ? 8 : 4;
     let sending = 0;
-    context.now = Math.floor(Date.now() / 1000);
-    context.addressOctets = octets;
-    const images = board.begin();
-    for (let i = 0; i < received; i++) {
+    for (let i = from; i < to; i++) {
       const header = i * MESSAGE.size;
       const query = queries[i];
       const response = responses[i];
       const length = headers[header + MESSAGE.received];
       countQuery(counters, query, length, transport);
-      for (let octet = 0, from = i * addressOctets + skipped; octet < octets; octet++) {
-        context.address[octet] = addresses[from + octet];
+      for (let octet = 0, place = i * addressOctets + skipped; octet < octets; octet++) {
+        context.address[octet] = addresses[place + octet];
       }
       let answered: number;
       if ((headers[header + MESSAGE.flags] & MSG_TRUNC) === 0) {
@@ -125,12 +153,7 @@ export function createUdpService(options: UdpServiceOptions): UdpService {
         counters[COUNT.drops]++;
       }
     }
-    if (sending > 0) {
-      counters[COUNT.sendErrors] += batch.send(fd, way);
-      countLatency(counters, sending, performance.now() - arrival);
-    }
-    board.done();
-    return received;
+    return sending;
   };
 
   return {
@@ -138,7 +161,7 @@ export function createUdpService(options: UdpServiceOptions): UdpService {
       limiter = next;
     },
     serve(socket) {
-      for (let round = 0; round < ROUNDS; round++) if (serveBatch(socket) < PLENTY) return;
+      for (let round = 0; round < ROUNDS; round++) if (!serveBatch(socket)) return;
     },
   };
 }
@@ -164,9 +187,7 @@ function batchesOf(libc: LibC, sockets: readonly SocketPair[]): UdpBatch[] {
 /** The longest query that is read; a longer one gets FORMERR. */
 const QUERY_OCTETS = 4096;
 /** Batches of one socket until the others get their turn. */
-const ROUNDS = 16;
-/** After a batch of so many there are more already; after a smaller one it is cheaper to wait than to look in vain. */
-const PLENTY = 16;
+const ROUNDS = 8;
 /** Failed calls in a row after which the worker gives up and is replaced. */
 const MAX_FAILURES = 1000;
 const FORMERR = 1;
