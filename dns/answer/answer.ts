@@ -282,8 +282,10 @@ function answerAt(
     goOn(behindName(start) + RECORD_HEAD - 2);
     return true;
   }
-  if (type === TYPE_SOA) tellExpire(start);
-  else if (type < 256 && HAS_ADDITIONAL[type] === 1) {
+  // Of the zone that was asked, as ZONEVERSION is, and not of one that a chain led to.
+  if (type === TYPE_SOA) {
+    if (draft.hop === 0) tellExpire(start);
+  } else if (type < 256 && HAS_ADDITIONAL[type] === 1) {
     // Steps 4 and 6: the authority section comes before the additional one.
     closeAnswers(images.zones);
     addAdditional(zone, node, entry, start);
