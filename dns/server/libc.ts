@@ -126,6 +126,7 @@ const SYMBOLS = {
   eventfd_read: { parameters: ["i32", "buffer"], result: "i32" },
   eventfd_write: { parameters: ["i32", "u64"], result: "i32" },
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  usleep: { parameters: ["u32"], result: "i32" },
   __errno_location: { parameters: [], result: "u64" },
   // `Deno.UnsafePointer` asks for FFI with any library. Copying nothing tells a buffer's address, and copying from an
   // address reads it, with the permission for libc alone.

@@ -1,12 +1,11 @@
 /**
- * Datagrams in batches: one system call takes as many as wait, and again what came meanwhile; one sends all answers. The buffers are laid out once;
- * between two calls only lengths and a few pointers are written. Answers of one length to one socket leave as one message
- * that the system cuts up (`UDP_SEGMENT`, udp(7)): it walks its stack once for all of them. That pays where a few sockets
- * ask much, as load balancers and forwarders do; elsewhere it costs a look into a small table.
+ * Datagrams in batches: one system call takes as many as wait, one sends all answers. The buffers are laid out once; between
+ * two calls only lengths and a few pointers are written. Answers to one client leave together (`segments.ts`).
  *
  * Hot path: few system calls a batch and no allocation (`tests/bench/answers`). Structures: recvmmsg(2), ip(7), ipv6(7).
  */
 import { ERRNO, errno, type LibC, MESSAGE, MSG_DONTWAIT, pinned, putPointer, VECTOR } from "./libc.ts";
+import { createSegments } from "./segments.ts";
 import { sockaddrOctets } from "./socket_address.ts";
 
 /** Datagrams a batch. */
@@ -21,8 +20,8 @@ export interface UdpBatch {
   readonly addressOctets: number;
   /** `MESSAGE.size` words a query; `MESSAGE.received` and `MESSAGE.flags` are what a caller reads. */
   readonly headers: Uint32Array;
-  /** Datagrams received into the batch, behind the `filled` that are in it; -1 for an error. Never waits. */
-  receive(fd: number, filled: number): number;
+  /** Datagrams received into the batch; -1 for an error. Never waits. */
+  receive(fd: number): number;
   /** Begins a batch: says whether segments may be tried. */
   begin(way: SendWay): void;
   /** Has response i, so long, sent with the rest. */
@@ -71,7 +70,6 @@ export function createUdpBatch(
   const queryPlaces = placesOf(pinned(libc, queryMemory), queryStride);
   const inVectorPlaces = placesOf(pinned(libc, vectors), VECTOR.size * 4);
   pinned(libc, headers);
-  const headersFrom = Array.from({ length: BATCH }, (_, i) => headers.subarray(i * MESSAGE.size));
   const outHeaderPlace = pinned(libc, outHeaders);
   const sendPointers = Array.from(
     { length: BATCH + 1 },
@@ -95,26 +93,13 @@ export function createUdpBatch(
   }
   for (let i = 0; i <= BATCH; i++) outHeaders[i * MESSAGE.size + MESSAGE.nameLength] = addressOctets;
 
-  // Groups of answers that leave as one message: its first answer, its last, how many, and how long each.
-  let groups = 0;
-  const first = new Int32Array(BATCH);
-  const last = new Int32Array(BATCH);
-  const members = new Int32Array(BATCH);
-  const lengths = new Int32Array(BATCH);
-  const next = new Int32Array(BATCH);
-  /** The group that a message is made of; -1 for a single answer. */
-  const groupOf = new Int32Array(BATCH);
   /** Octets of the control message that arrived with a query. */
   const controlLengths = new Int32Array(BATCH);
-
-  /** By client and length, the group that such an answer may join. Clients that meet here go singly, no more. */
-  const latest = new Int32Array(SLOTS);
   const addressWord = ipv6 ? 5 : 1;
 
-  const slotOf = (i: number, length: number): number => {
+  const clientHash = (i: number): number => {
     const at = i * addressWords;
-    return Math.imul(peers[at] ^ Math.imul(peers[at + addressWord], 0x85ebca6b) ^ length, 0x9e3779b1) >>>
-      SLOT_SHIFT;
+    return Math.imul(peers[at] ^ Math.imul(peers[at + addressWord], 0x85ebca6b), 0x9e3779b1);
   };
 
   const samePeer = (a: number, b: number): boolean => {
@@ -133,6 +118,11 @@ export function createUdpBatch(
     }
     return true;
   };
+
+  const segments = createSegments(BATCH, samePeer);
+  const { groups, first, members, segment, next, octets: lengths } = segments;
+  /** The group that a message is made of. */
+  const groupOf = new Int32Array(BATCH);
 
   const sendOne = (fd: number, i: number, length: number): boolean => {
     const header = BATCH * MESSAGE.size;
@@ -170,7 +160,7 @@ export function createUdpBatch(
   const sendSingly = (fd: number, group: number): number => {
     let refused = 0;
     for (let i = first[group], left = members[group]; left > 0; i = next[i], left--) {
-      if (!sendOne(fd, i, lengths[group])) refused++;
+      if (!sendOne(fd, i, lengths[i])) refused++;
     }
     return refused;
   };
@@ -187,10 +177,10 @@ export function createUdpBatch(
       if (way.rest > 0) way.rest--;
       grouping = way.segments && way.rest === 0;
     },
-    receive(fd, filled) {
-      const count = libc.recvmmsg(fd, headersFrom[filled], BATCH - filled, MSG_DONTWAIT, null);
+    receive(fd) {
+      const count = libc.recvmmsg(fd, headers, BATCH, MSG_DONTWAIT, null);
       if (wildcard) {
-        for (let i = filled; i < filled + count; i++) {
+        for (let i = 0; i < count; i++) {
           const at = i * MESSAGE.size + MESSAGE.controlLength;
           controlLengths[i] = headers[at];
           headers[at] = receivedOctets;
@@ -201,42 +191,20 @@ export function createUdpBatch(
       return count;
     },
     add(i, length) {
-      if (grouping) {
-        const slot = slotOf(i, length);
-        // It may be left from a batch before: whatever it names is looked at as it is now.
-        const group = latest[slot];
-        if (group < groups && lengths[group] === length && samePeer(first[group], i)) {
-          if (members[group] < MOST_SEGMENTS && (members[group] + 1) * length <= MOST_OCTETS) {
-            next[last[group]] = i;
-            last[group] = i;
-            members[group]++;
-            return;
-          }
-        }
-        latest[slot] = groups;
-      }
-      first[groups] = i;
-      last[groups] = i;
-      members[groups] = 1;
-      lengths[groups++] = length;
+      if (grouping) segments.together(i, length, clientHash(i));
+      else segments.alone(i, length);
     },
     send(fd, way) {
+      if (grouping) segments.join();
       let messages = 0;
       let vector = 0;
-      for (let group = 0; group < groups; group++) {
+      for (let group = 0; group < groups.count; group++) {
         const count = members[group];
-        const length = lengths[group];
-        const together = count >= WORTHWHILE;
-        if (together) {
-          putMessage(messages * MESSAGE.size, first[group], count, vector, length);
-          groupOf[messages++] = group;
-        }
+        if (count === 0) continue;
+        putMessage(messages * MESSAGE.size, first[group], count, vector, segment[group]);
+        groupOf[messages++] = group;
         for (let i = first[group], left = count; left > 0; i = next[i], left--) {
-          if (!together) {
-            putMessage(messages * MESSAGE.size, i, 1, vector, length);
-            groupOf[messages++] = -1;
-          }
-          putVector(vector++, i, length);
+          putVector(vector++, i, lengths[i]);
         }
       }
       let refused = 0;
@@ -250,14 +218,14 @@ export function createUdpBatch(
         if (code === ERRNO.EINTR) continue;
         // The one at the front cannot be sent: no route, a firewall, or the way to it knows no segments. The others may.
         const group = groupOf[sent++];
-        if (group < 0) {
+        if (members[group] === 1) {
           refused++;
         } else {
           if (NO_SEGMENTS.has(code)) way.rest = REST;
           refused += sendSingly(fd, group);
         }
       }
-      groups = 0;
+      segments.clear();
       return refused;
     },
     controlOf(i) {
@@ -267,15 +235,6 @@ export function createUdpBatch(
   };
 }
 
-/** From so many answers on a message of segments costs less than one message each. */
-const WORTHWHILE = 2;
-/** Places for groups, several times a batch: a power of two. */
-const SLOTS = 512;
-const SLOT_SHIFT = 23;
-/** Octets in a message that is cut up: an IP packet's limit with room for its headers. */
-const MOST_OCTETS = 65_000;
-/** Segments of a message: `UDP_MAX_SEGMENTS` of systems before Linux 6.9, which newer ones double. */
-const MOST_SEGMENTS = 64;
 /** Batches until segments are tried again where they were refused. */
 const REST = 1000;
 const NO_SEGMENTS: ReadonlySet<number> = new Set([

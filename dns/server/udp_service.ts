@@ -1,6 +1,6 @@
 /**
  * DNS over UDP in a worker: takes as many datagrams of a socket as are there, answers them from the board's newest images,
- * takes what came meanwhile until there is no more or the batch is full, and sends the answers in one call.
+ * and sends the answers in one call.
  *
  * Hot path: few system calls a batch and no allocation (`tests/bench/answers`).
  */
@@ -49,8 +49,11 @@ export interface UdpClient {
 }
 
 export interface UdpService {
-  /** Answers what waits in a socket, up to a bound that leaves the others their turn. */
-  serve(socket: number): void;
+  /**
+   * Answers what waits in a socket, up to a bound that leaves the others their turn. Gives how many datagrams that were,
+   * `BATCH` for that many or more.
+   */
+  serve(socket: number): number;
   /** From now on; `undefined` for no limit. */
   limit(limiter: Limiter | undefined): void;
 }
@@ -62,49 +65,35 @@ export function createUdpService(options: UdpServiceOptions): UdpService {
   let failures = 0;
   let limiter: Limiter | undefined;
 
-  /** One batch, of as many receptions as it takes; gives whether it was filled, so that more may wait. */
-  const serveBatch = (index: number): boolean => {
+  /** One batch; gives how many datagrams it had. */
+  const serveBatch = (index: number): number => {
     const { udp: fd } = sockets[index];
     const batch = batches[index];
     const way = ways[index];
-    let received = receive(fd, batch, 0);
-    if (received < 0) return false;
+    const received = batch.receive(fd);
+    if (received < 0) {
+      const code = errno(libc);
+      if (code !== ERRNO.EAGAIN && code !== ERRNO.EINTR && ++failures > MAX_FAILURES) {
+        throw new Error(`recvmmsg fails with error ${code} again and again`);
+      }
+      return 0;
+    }
+    failures = 0;
     const arrival = performance.now();
     context.now = Math.floor(Date.now() / 1000);
     context.addressOctets = sockets[index].ipv6 ? 16 : 4;
-    const images = board.begin();
     batch.begin(way);
-    let filled = 0;
-    let sending = 0;
-    while (received > 0) {
-      sending += answerSome(index, images, filled, filled + received, arrival);
-      filled += received;
-      // What came meanwhile goes with it: fewer calls, and more answers that leave together.
-      received = filled < BATCH ? receive(fd, batch, filled) : 0;
-    }
+    const sending = answerAll(index, board.begin(), received, arrival);
     if (sending > 0) {
       counters[COUNT.sendErrors] += batch.send(fd, way);
       countLatency(counters, sending, performance.now() - arrival);
     }
     board.done();
-    return filled === BATCH;
+    return received;
   };
 
-  /** Datagrams received behind those that are in the batch; -1 for none. */
-  const receive = (fd: number, batch: UdpBatch, filled: number): number => {
-    const received = batch.receive(fd, filled);
-    if (received >= 0) {
-      failures = 0;
-      return received;
-    }
-    const code = errno(libc);
-    if (code === ERRNO.EAGAIN || code === ERRNO.EINTR) return -1;
-    if (++failures > MAX_FAILURES) throw new Error(`recvmmsg fails with error ${code} again and again`);
-    return -1;
-  };
-
-  /** Answers the queries of a batch from one place to another, and gives how many answers are to be sent. */
-  const answerSome = (index: number, images: ImageSet, from: number, to: number, arrival: number): number => {
+  /** Answers the queries of a batch, and gives how many answers are to be sent. */
+  const answerAll = (index: number, images: ImageSet, received: number, arrival: number): number => {
     const { ipv6 } = sockets[index];
     const batch = batches[index];
     const { queries, responses, headers, addresses, addressOctets } = batch;
@@ -112,7 +101,7 @@ export function createUdpService(options: UdpServiceOptions): UdpService {
     const octets = ipv6 ? 16 : 4;
     const skipped = ipv6 ? 8 : 4;
     let sending = 0;
-    for (let i = from; i < to; i++) {
+    for (let i = 0; i < received; i++) {
       const header = i * MESSAGE.size;
       const query = queries[i];
       const response = responses[i];
@@ -161,7 +150,11 @@ export function createUdpService(options: UdpServiceOptions): UdpService {
       limiter = next;
     },
     serve(socket) {
-      for (let round = 0; round < ROUNDS; round++) if (!serveBatch(socket)) return;
+      for (let round = 1; round <= ROUNDS; round++) {
+        const received = serveBatch(socket);
+        if (received < BATCH) return round > 1 ? BATCH : received;
+      }
+      return BATCH;
     },
   };
 }

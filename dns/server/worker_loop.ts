@@ -12,6 +12,7 @@ import { COUNT } from "./counters.ts";
 import { createEpoll, EPOLL, type Epoll } from "./epoll.ts";
 import { ERRNO, errno, openLibCAgain } from "./libc.ts";
 import { createTcpService } from "./tcp_service.ts";
+import { BATCH } from "./udp_batch.ts";
 import { createUdpService, limiterOf } from "./udp_service.ts";
 import { CONTROL, type Mail, type WorkerOrder, type WorkerReport } from "./worker_protocol.ts";
 
@@ -99,6 +100,8 @@ function serve(order: WorkerOrder, report: Report, answer: Answer): void {
   let listenAgain = Infinity;
   let end = Infinity;
   let failures = 0;
+  /** The most datagrams that a socket had in the last turn. */
+  let most = 0;
 
   const takeMail = (now: number): void => {
     libc.eventfd_read(order.wake, WOKEN);
@@ -120,7 +123,11 @@ function serve(order: WorkerOrder, report: Report, answer: Answer): void {
 
   const own = (number: number, now: number): void => {
     const index = number & INDEX;
-    if ((number & UDP) !== 0) return udp.serve(index);
+    if ((number & UDP) !== 0) {
+      const datagrams = udp.serve(index);
+      if (datagrams > most) most = datagrams;
+      return;
+    }
     if (number === WAKE) return takeMail(now);
     if (tcp.accept(sockets[index], now)) return;
     // No descriptor left, and nobody to take one from: what waits would wake us at once again.
@@ -132,6 +139,8 @@ function serve(order: WorkerOrder, report: Report, answer: Answer): void {
     report({ kind: "ready" });
     let now = performance.now();
     while (now < end && (end === Infinity || tcp.connections > 0)) {
+      if (most >= COALESCE.from && most < BATCH) libc.usleep(COALESCE.microseconds);
+      most = 0;
       const next = tcp.expire(now);
       const ready = epoll.wait(next < 0 ? TICK_MS : Math.min(TICK_MS, Math.ceil(next)));
       now = performance.now();
@@ -179,6 +188,12 @@ function serveReady(
 
 /** Descriptors that have events, taken together; so many connections at most are served until datagrams have their turn. */
 const EVENTS = 32;
+/**
+ * As network cards coalesce their interrupts: while a socket brings so many datagrams a turn, but no full batch, the worker
+ * waits a little until there are more. They cost much less together, and it adds a tenth of a millisecond to answers when
+ * some 50,000 a second are asked of a worker, nothing when fewer are, and nothing when it has no time to wait.
+ */
+const COALESCE = { from: 8, microseconds: 100 } as const;
 /** The generation of descriptors that are no connections, and what their numbers say. */
 const OWN = 0;
 const WAKE = 0;
