@@ -25,6 +25,7 @@ export async function createFile(
 
 /** Makes the folder with those above it, and each new one durable in the one above it. */
 export async function makeFolders(device: Device, path: string): Promise<void> {
+  if (device.look(path)?.isFolder === true) return;
   const parts = path.split("/");
   for (let count = 1; count <= parts.length; count++) {
     if (await device.makeFolder(parts.slice(0, count).join("/"))) {

@@ -16,6 +16,8 @@ export async function replaceUnderLock(
   const lock = `${path}.lock`;
   const file = await whenFree(() => device.create(lock, "changing"), patience);
   if (file === undefined) return false;
+  // From the renaming on, a file of the lock's name is another writer's.
+  let held = true;
   try {
     try {
       const bytes = await next();
@@ -24,6 +26,7 @@ export async function replaceUnderLock(
         await file.append(bytes);
         await file.sync();
         await device.rename(lock, path);
+        held = false;
       } else {
         await device.remove(path);
       }
@@ -32,8 +35,7 @@ export async function replaceUnderLock(
     }
     await device.sync(folderOf(path));
   } finally {
-    // Renamed away where the change was made.
-    await device.remove(lock);
+    if (held) await device.remove(lock);
   }
   return true;
 }

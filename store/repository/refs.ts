@@ -55,7 +55,7 @@ export function openRefs(device: Device, hasObject: (oid: Oid) => Promise<boolea
         return refused(move, "missing-object", `${move.name}: object ${move.new} is not here`);
       }
       try {
-        return await withLock(device, move, () => swap(device, move));
+        return await withLock(device, move, (lockGone) => swap(device, move, lockGone));
       } catch (error) {
         throw error instanceof StoreError ? error : ioError(`cannot move ${move.name}`, error);
       }
@@ -80,7 +80,12 @@ function refused(move: RefMove, code: RefMoveError["code"], message: string): Ou
 /** What git waits for a loose ref's lock by default (core.filesRefLockTimeout), in milliseconds. */
 const lockPatience = 100;
 
-async function withLock(device: Device, move: RefMove, body: () => Promise<Outcome>): Promise<Outcome> {
+/** `body` says when the lock is gone: from then on a file of its name is another writer's. */
+async function withLock(
+  device: Device,
+  move: RefMove,
+  body: (lockGone: () => void) => Promise<Outcome>,
+): Promise<Outcome> {
   const inTheWay = await conflict(device, move);
   if (inTheWay !== undefined) return inTheWay;
   const lock = `${move.name}.lock`;
@@ -105,16 +110,16 @@ async function withLock(device: Device, move: RefMove, body: () => Promise<Outco
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
+  let held = true;
   try {
-    return await body();
+    return await body(() => held = false);
   } finally {
-    // Renamed away where the move was made.
-    await device.remove(lock);
+    if (held) await device.remove(lock);
   }
 }
 
 /** Under the lock: compare, then swap. */
-async function swap(device: Device, move: RefMove): Promise<Outcome> {
+async function swap(device: Device, move: RefMove, lockGone: () => void): Promise<Outcome> {
   const inTheWay = await conflict(device, move);
   if (inTheWay !== undefined) return inTheWay;
   const loose = readRefFile(device, move.name);
@@ -138,11 +143,13 @@ async function swap(device: Device, move: RefMove): Promise<Outcome> {
       return refused(move, "locked", "packed-refs is locked by another writer (packed-refs.lock)");
     }
     await device.remove(`${move.name}.lock`);
+    lockGone();
     await removeEmptyFolders(device, move.name);
     return { ok: true, value: undefined };
   }
   await removeEmptyTree(device, move.name);
   await device.rename(`${move.name}.lock`, move.name);
+  lockGone();
   await device.sync(folder);
   return { ok: true, value: undefined };
 }
@@ -163,6 +170,7 @@ async function conflict(device: Device, move: RefMove): Promise<Outcome | undefi
       return refused(move, "conflict", `${move.name}: the ref ${name} stands in its way`);
     }
   }
+  if (device.look(move.name)?.isFolder !== true) return undefined;
   for await (const name of looseNames(device, move.name)) {
     if (name === move.name) continue;
     return refused(move, "conflict", `${move.name}: the ref ${name} stands in its way`);
@@ -285,10 +293,11 @@ function folderOf(prefix: string): string {
 
 /** Empty folders may stand where a ref is to be written: what is left of deleted refs. */
 async function removeEmptyTree(device: Device, path: string): Promise<void> {
+  if (device.look(path)?.isFolder !== true) return;
   for (const entry of await device.list(path)) {
     if (entry.isFolder) await removeEmptyTree(device, `${path}/${entry.name}`);
   }
-  if (device.look(path)?.isFolder) await device.removeFolder(path);
+  await device.removeFolder(path);
 }
 
 async function removeEmptyFolders(device: Device, name: string): Promise<void> {
