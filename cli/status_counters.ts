@@ -27,6 +27,7 @@ export function countersStatus(
     slowDropped: counters.slowDrops,
     faults: counters.faults,
     sendErrors: counters.sendErrors,
+    versions: { taken: counters.versions.taken, longestMicroseconds: counters.versions.longest },
     tcp: {
       open: counters.tcp.open,
       accepted: counters.tcp.accepted,

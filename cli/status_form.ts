@@ -77,6 +77,8 @@ export interface CountersStatus {
   readonly faults: number;
   /** Answers that the system refused to send. */
   readonly sendErrors: number;
+  /** Changes of the zones that workers took up, and how long one was kept by it at most. */
+  readonly versions: { readonly taken: number; readonly longestMicroseconds: number };
   readonly tcp: {
     /** Connections: open now, accepted, closed at once because of a limit, and closed by reason. */
     readonly open: number;

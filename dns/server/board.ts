@@ -79,8 +79,14 @@ export function createImageBoard(zones: Iterable<Zone> = []): ImageBoard {
   };
 }
 
-/** To be called once in the worker. */
-export function readBoard({ port, state }: BoardSeat): BoardReader {
+/**
+ * To be called once in the worker.
+ * @param took hears how many milliseconds it took to take up what was published after the beginning
+ */
+export function readBoard(
+  { port, state }: BoardSeat,
+  took: (milliseconds: number) => void = () => {},
+): BoardReader {
   const images = new Map<number, ZoneImage>();
   const unpacker = createImageUnpacker<ZoneImage>();
   const garbage = createGarbage();
@@ -91,6 +97,7 @@ export function readBoard({ port, state }: BoardSeat): BoardReader {
       // The order matters: busy first, then the look at the version. `publish` does it the other way round.
       Atomics.store(state, STATE.busy, BUSY);
       while (Atomics.load(state, STATE.version) !== version) {
+        const begun = performance.now();
         const received = receiveMessageOnPort(port);
         if (received === undefined) break;
         const news: News = received.message;
@@ -102,6 +109,8 @@ export function readBoard({ port, state }: BoardSeat): BoardReader {
         }
         set = createImageSet(zones);
         garbage.add(news.droppedOctets);
+        // The first is what a worker begins with.
+        if (version !== 0) took(performance.now() - begun);
         version = news.version;
       }
       return set;

@@ -33,6 +33,8 @@ export interface DnsCounters {
   readonly faults: number;
   /** The system refused to send. */
   readonly sendErrors: number;
+  /** Changes of the zones: how many were taken up, by all workers together, and the microseconds of the longest. */
+  readonly versions: { readonly taken: number; readonly longest: number };
   readonly tcp: {
     readonly open: number;
     readonly accepted: number;
@@ -84,7 +86,9 @@ export const COUNT = {
   sizes: 40,
   latencies: 40 + SIZE_SLOTS,
   types: 40 + SIZE_SLOTS + LATENCY_SLOTS,
-  size: 40 + SIZE_SLOTS + LATENCY_SLOTS + TYPE_SLOTS,
+  versions: 40 + SIZE_SLOTS + LATENCY_SLOTS + TYPE_SLOTS,
+  longestVersion: 41 + SIZE_SLOTS + LATENCY_SLOTS + TYPE_SLOTS,
+  size: 42 + SIZE_SLOTS + LATENCY_SLOTS + TYPE_SLOTS,
 } as const;
 
 export function createCounterRow(): Float64Array {
@@ -119,6 +123,12 @@ export function countLatency(row: Float64Array, answers: number, milliseconds: n
   row[COUNT.latencies + (slot < LATENCY_SLOTS ? slot : LATENCY_SLOTS - 1)] += answers;
 }
 
+/** Counts a change of the zones, and how long taking it up kept the worker. */
+export function countVersion(row: Float64Array, milliseconds: number): void {
+  row[COUNT.versions]++;
+  row[COUNT.longestVersion] = Math.max(row[COUNT.longestVersion], Math.round(milliseconds * 1000));
+}
+
 export function sumCounters(rows: readonly Float64Array[]): DnsCounters {
   const sum = (index: number) => rows.reduce((total, row) => total + row[index], 0);
   const several = (from: number, count: number) => Array.from({ length: count }, (_, i) => sum(from + i));
@@ -143,6 +153,10 @@ export function sumCounters(rows: readonly Float64Array[]): DnsCounters {
     slowDrops: sum(COUNT.slowDrops),
     faults: sum(COUNT.faults),
     sendErrors: sum(COUNT.sendErrors),
+    versions: {
+      taken: sum(COUNT.versions),
+      longest: Math.max(0, ...rows.map((row) => row[COUNT.longestVersion])),
+    },
     tcp: {
       open: sum(COUNT.open),
       accepted: sum(COUNT.accepted),

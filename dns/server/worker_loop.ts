@@ -8,7 +8,7 @@ import type { ImageSet } from "../image/set.ts";
 import { receiveMessageOnPort } from "node:worker_threads";
 import type { RateLimit } from "../limit/limiter.ts";
 import { readBoard } from "./board.ts";
-import { COUNT } from "./counters.ts";
+import { COUNT, countVersion } from "./counters.ts";
 import { createEpoll, EPOLL, type Epoll } from "./epoll.ts";
 import { ERRNO, errno, openLibCAgain } from "./libc.ts";
 import { createTcpService } from "./tcp_service.ts";
@@ -35,7 +35,7 @@ export function work(order: WorkerOrder, report: Report, answer: Answer): void {
 function serve(order: WorkerOrder, report: Report, answer: Answer): void {
   const { sockets, counters, control } = order;
   const libc = openLibCAgain();
-  const board = readBoard(order.seat);
+  const board = readBoard(order.seat, (milliseconds) => countVersion(counters, milliseconds));
   const epoll = createEpoll(libc, EVENTS);
   const contexts = [createAnswerContext("udp", order.settings), createAnswerContext("tcp", order.settings)];
   const [udpContext, tcpContext] = contexts;

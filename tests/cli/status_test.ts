@@ -21,6 +21,7 @@ const COUNTERS: DnsCounters = {
   slowDrops: 0,
   faults: 0,
   sendErrors: 0,
+  versions: { taken: 4, longest: 250 },
   tcp: {
     open: 1,
     accepted: 3,
@@ -55,6 +56,7 @@ Deno.test("counters are told by name, and histograms by what their bars are belo
   deepEqual(shown.octets, [{ below: 64, count: 90 }, { below: 128, count: 8 }]);
   deepEqual(shown.microseconds, [{ below: 1, count: 5 }, { below: 2, count: 93 }]);
   equal(shown.tcp.closed.client, 2);
+  deepEqual(shown.versions, { taken: 4, longestMicroseconds: 250 });
 });
 
 Deno.test("people read a line of each kind, and nothing where nothing was asked", () => {

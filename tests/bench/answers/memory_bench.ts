@@ -19,7 +19,7 @@ import { connect, createRegistry, tcpResolver } from "../../../conduit/mod.ts";
 import { findProgram, run } from "../../tools/real.ts";
 import { type Asking, CLIENT_CORE, dnsperf } from "./dnsperf.ts";
 import { benchOptions, count, median } from "./options.ts";
-import { addKey, seed, startSeeded } from "./ours.ts";
+import { addKey, seed, startSeeded, statusOf } from "./ours.ts";
 import { type BenchServer, startPeer } from "./peers.ts";
 import { memoryOf } from "./processes.ts";
 import { chosen } from "./scenarios.ts";
@@ -76,10 +76,12 @@ try {
   if (!parsed.ok) throw new Error(parsed.error.message);
   const server = await startSeeded(dir, zone, options);
   try {
-    await measureChanges(server, nameFrom(files.origin), parsed.value[0]);
+    await measureChanges(server, nameFrom(files.origin), parsed.value[0], `${dir}/data/state.db-wal`);
   } finally {
     await server.stop();
   }
+  const { versions } = (await statusOf(dir, options)).counters;
+  tell({ changesTakenUp: versions.taken, workerKeptMostMs: versions.longestMicroseconds / 1000 });
 } finally {
   await Deno.remove(dir, { recursive: true });
 }
@@ -116,9 +118,10 @@ function report(taken: ReadonlyMap<string, readonly Taken[]>): void {
 
 /**
  * Changes one record again and again while one query after the other asks for it: how long the change took, how long
- * after its NOERROR the first answer with it came, and the longest time between two answers before and meanwhile.
+ * after its commit point (the database's log is written) and after its NOERROR the first answer with it came, and the
+ * longest time between two answers before and meanwhile.
  */
-async function measureChanges(server: BenchServer, origin: Name, key: TsigKey): Promise<void> {
+async function measureChanges(server: BenchServer, origin: Name, key: TsigKey, log: string): Promise<void> {
   const registry = createRegistry().with(tcpResolver());
   const client = createDnsClient({
     open: () =>
@@ -140,23 +143,33 @@ async function measureChanges(server: BenchServer, origin: Name, key: TsigKey): 
     });
     if (!outcome.ok) throw new Error(`the update failed: ${outcome.error.message}`);
   };
-  const figures: { changeMs: number; visibleMs: number; pauseMs: number; quietPauseMs: number }[] = [];
+  interface Change {
+    readonly changeMs: number;
+    readonly committedMs: number;
+    readonly visibleMs: number;
+    readonly pauseMs: number;
+    readonly quietPauseMs: number;
+  }
+  const figures: Change[] = [];
   try {
     await update(0);
     for (let i = 1; i <= UPDATES; i++) {
-      const poller = startPolling(server.port, owner);
+      const poller = startPolling(server.port, owner, log);
       await new Promise((resolve) => setTimeout(resolve, 500));
       const sent = performance.now();
       await update(i);
       const acknowledged = performance.now();
       await new Promise((resolve) => setTimeout(resolve, 1_000));
-      const answers = await poller.stop();
+      const { answers, written } = await poller.stop();
+      const committed = written.find((at) => at > sent);
       const first = answers.find(({ last }) => last === i);
+      if (committed === undefined) throw new Error(`${log} was not written`);
       if (first === undefined) {
         throw new Error("a second after its NOERROR nobody is answered with the change");
       }
       figures.push({
         changeMs: acknowledged - sent,
+        committedMs: first.at - committed,
         visibleMs: Math.max(0, first.at - acknowledged),
         pauseMs: longest(answers, sent, Infinity),
         quietPauseMs: longest(answers, -Infinity, sent),
@@ -171,6 +184,8 @@ async function measureChanges(server: BenchServer, origin: Name, key: TsigKey): 
   tell({
     changes: warm.length,
     changeMs: rounded(median(warm.map(({ changeMs }) => changeMs))),
+    answeredAfterCommitMs: rounded(median(warm.map(({ committedMs }) => committedMs))),
+    answeredAfterCommitMostMs: rounded(Math.max(...warm.map(({ committedMs }) => committedMs))),
     visibleAfterMs: rounded(median(warm.map(({ visibleMs }) => visibleMs))),
     visibleAfterMostMs: rounded(Math.max(...warm.map(({ visibleMs }) => visibleMs))),
     pauseMs: rounded(median(warm.map(({ pauseMs }) => pauseMs))),
@@ -185,13 +200,15 @@ interface Polled {
   readonly last: number;
 }
 
-/** Asks for one name's A record, the next time as soon as the answer is there. */
-function startPolling(port: number, owner: Name) {
+/** Asks for one name's A record, the next time as soon as the answer is there, and looks when `log` is written. */
+function startPolling(port: number, owner: Name, log: string) {
   const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
   const labels = owner.split(".").filter((label) => label !== "");
   const name = labels.flatMap((label) => [label.length, ...new TextEncoder().encode(label)]);
   const query = Uint8Array.from([0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...name, 0, 0, 1, 0, 1]);
   const answers: Polled[] = [];
+  const written: number[] = [];
+  let changed = Deno.statSync(log).mtime?.getTime();
   const buffer = new Uint8Array(512);
   let stopping = false;
   // One that was lost must not end the asking.
@@ -205,6 +222,9 @@ function startPolling(port: number, owner: Name) {
     while (!stopping) {
       const [reply] = await socket.receive(buffer);
       answers.push({ at: performance.now(), last: reply[reply.length - 1] });
+      const latest = Deno.statSync(log).mtime?.getTime();
+      if (latest !== changed) written.push(performance.now());
+      changed = latest;
       await ask();
     }
     await socket.receive(buffer);
@@ -215,7 +235,7 @@ function startPolling(port: number, owner: Name) {
       await polling;
       clearInterval(again);
       socket.close();
-      return answers;
+      return { answers, written };
     },
   };
 }

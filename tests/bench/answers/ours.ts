@@ -1,4 +1,5 @@
 /** Our server as users run it (`serve` with its task's permissions), or the answer path alone in the smallest program. */
+import type { CountersStatus } from "../../../cli/status_form.ts";
 import { freePort } from "../../tools/ports.ts";
 import { SERVER_CORE } from "./dnsperf.ts";
 import { type BenchServer, type ServedZone, startServer } from "./peers.ts";
@@ -61,6 +62,20 @@ export async function addKey(dir: string, origin: string, options: OursOptions):
   }).output();
   if (!success) throw new Error(`no key: ${new TextDecoder().decode(stderr)}`);
   return new TextDecoder().decode(stdout).trim();
+}
+
+/** What `status --json` says of a data folder whose server has stopped. */
+export async function statusOf(dir: string, options: OursOptions) {
+  const task = await taskOf(options.root, "status");
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...task, "--data", `${dir}/data`, "--json"],
+    cwd: options.root,
+    env: { INIT_CWD: dir },
+    stdin: "null",
+  }).output();
+  if (!success) throw new Error(`no status: ${new TextDecoder().decode(stderr)}`);
+  const status: { readonly counters: CountersStatus } = JSON.parse(new TextDecoder().decode(stdout));
+  return status;
 }
 
 async function startBare({ origin, file }: ServedZone, root: string): Promise<BenchServer> {
