@@ -189,6 +189,22 @@ Deno.test("all that follows in a chain is right where its first link has outgrow
   );
 });
 
+Deno.test("an RRset that fits with pointers and does not fit without them is TC, and no record of it comes", () => {
+  const signatures = Array.from(
+    { length: 30 },
+    (_, tag) => `start RRSIG CNAME 13 3 60 20300101000000 20200101000000 ${tag} z.test. ${"A".repeat(776)}\n`,
+  ).join("");
+  const far = `${"f".repeat(50)}.${"g".repeat(50)}.elsewhere.`;
+  const hosts = Array.from({ length: 1500 }, (_, i) => `mx MX ${i} h${i}.${far}\n`).join("");
+  const images = createImageSet([zoneOf("z.test.", `${APEX}start CNAME mx\n${signatures}${hosts}`).image]);
+  const tooLong = read(answerOf(images, queryFor("start.z.test", MX, 1232, true), "tcp"));
+  equal(tooLong.flag_tc, true);
+  deepEqual([...rrsetsOf(tooLong.answers)].map(([key, { length }]) => [key, length]), [
+    ["start.z.test CNAME", 1],
+    ["start.z.test RRSIG CNAME", 30],
+  ]);
+});
+
 Deno.test("RRsets that no message can hold are TC wherever they are asked for, and too many records make no zone", () => {
   const many = (owner: string, from: string, count: number) =>
     Array.from({ length: count }, (_, i) => `${owner} ${from} ${i}.${owner}\n`).join("");

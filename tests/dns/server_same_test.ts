@@ -82,6 +82,8 @@ const KINDS = [
 ];
 
 const LONG = "l".repeat(63);
+/** Octets of text whose answers lie around 512 and 1232 octets, without OPT and with it. */
+const SIZES = [440, 1160].flatMap((from) => Array.from({ length: 50 }, (_, i) => from + i));
 
 /** Changed zones, signed ones, generated ones, one of all types, one of long answers, one that was never good. */
 function allZones(): Zone[] {
@@ -91,7 +93,10 @@ function allZones(): Zone[] {
     ...generateZones(2, "s2.test.", { occluded: true, longest: 255 }),
     ...zoneOfAllTypes(1, "types.test.", []),
   };
-  const texts = Array.from({ length: 60 }, (_, i) => `big TXT "${`${i}`.padStart(60, "-")}"\n`).join("");
+  const texts = SIZES.map((octets) =>
+    `s${octets} TXT ${`${"-".repeat(99)} `.repeat(octets / 100)}${"-".repeat(octets % 100)}\n`
+  )
+    .join("");
   return [
     ...patched.zones,
     ...signed.zones,
@@ -129,6 +134,10 @@ function oddQueries(): Uint8Array[] {
         [3, 4, 254].map((dnsClass) => withOpt(question(name, type, dnsClass), 1))
       )
     ),
+    ...SIZES.map((octets) => [...question(`s${octets}.big.test.`, RRTYPE.TXT)]).flatMap((asked) => [
+      withOpt(asked, 1),
+      Uint8Array.of(0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...asked),
+    ]),
     ...names.flatMap((name) => [
       ...[1, 6, 255].map((type) => withOpt(question(name, type, 255), 1)),
       ...[128, 251, 252, 253, 254].map((type) => withOpt(question(name, type), 1)),
