@@ -2,22 +2,23 @@
  * Queries per CPU-second of our server and of NSD, Knot, BIND and PowerDNS in turn: the server on one core, dnsperf on
  * another. CPU is user and system time of all of the server's processes over the measured span.
  *
- *   deno task bench:answers [SCENARIOS] [ROUNDS] [SECONDS] [--peers nsd,knotd] [--root DIR] [--bare] [--config FILE] [--json]
+ *   deno task bench:answers [SCENARIOS] [ROUNDS] [SECONDS] [--peers nsd,knotd] [--clients 10]
+ *     [--with limited,idle] [--root DIR] [--bare] [--config FILE] [--json]
  *
  * Each server answers a sample of the questions first; one that is wrong is not measured. Rounds are interleaved, the
  * first warms up and does not count, figures are medians. Figures of machines or days do not compare; ratios do.
  */
 import { findProgram } from "../../tools/real.ts";
-import { dnsperf, type Load, parameters } from "./dnsperf.ts";
+import { type Asking, dnsperf, type Load, parameters } from "./dnsperf.ts";
 import { type BenchOptions, benchOptions, count, median } from "./options.ts";
-import { startOurs } from "./ours.ts";
+import { startBurdened, startOurs } from "./ours.ts";
 import { type BenchServer, startPeer } from "./peers.ts";
 import { cpuSeconds } from "./processes.ts";
 import { differences, sample, type Sampled } from "./sample.ts";
 import { chosen, type Scenario, type ScenarioFiles, SCENARIOS } from "./scenarios.ts";
 
 const USAGE =
-  "[SCENARIOS] [ROUNDS] [SECONDS] [--peers nsd,knotd,named,pdns_server] [--root DIR] [--bare] [--config FILE] [--json]";
+  "[SCENARIOS] [ROUNDS] [SECONDS] [--peers nsd,knotd,named,pdns_server] [--clients SOCKETS] [--with limited,idle] [--root DIR] [--bare] [--config FILE] [--json]";
 const WARM_SECONDS = 2;
 
 interface Figures {
@@ -46,7 +47,7 @@ Deno.exit(wrong ? 1 : 0);
 /** False where ours cannot be measured. */
 async function measureScenario(scenario: Scenario, options: BenchOptions): Promise<boolean> {
   const files = await scenario.files();
-  tell(`\n(${scenario.key}) ${scenario.title}; dnsperf ${parameters(scenario.asking).join(" ")}`);
+  tell(`\n(${scenario.key}) ${scenario.title}; dnsperf ${parameters(asking(scenario)).join(" ")}`);
   const servers: BenchServer[] = [];
   try {
     await startAll(scenario, files, options, servers);
@@ -68,12 +69,15 @@ async function startAll(
   const zone = { origin: files.origin, file: files.zone, denial: scenario.denial };
   const starts: [string, () => Promise<BenchServer>][] = [
     ["ours", () => startOurs(dir, zone, options)],
+    ...options.burdens.map((
+      burden,
+    ): [string, () => Promise<BenchServer>] => [burden, () => startBurdened(burden, dir, zone, options)]),
     ...options.peers.map((
       peer,
     ): [string, () => Promise<BenchServer>] => [peer, () => startPeer(peer, dir, zone)]),
   ];
   for (const [name, start] of starts) {
-    if (name !== "ours" && findProgram(name) === undefined) {
+    if (options.peers.some((peer) => peer === name) && findProgram(name) === undefined) {
       tell(`left out: ${name} is not installed`);
       continue;
     }
@@ -97,7 +101,7 @@ async function rightOnes(
     if (sampled.wrong === undefined) samples.set(server, sampled);
     else tell(`left out: ${server.name} answers wrongly: ${sampled.wrong}`);
   }
-  const reference = [...samples].find(([{ name }]) => name !== "ours");
+  const reference = [...samples].find(([{ name }]) => options.peers.some((peer) => peer === name));
   if (reference !== undefined) {
     for (const [server, sampled] of samples) {
       for (const words of differences(sampled, reference[1])) {
@@ -119,7 +123,7 @@ async function measureAll(
   for (let round = 0; round <= rounds; round++) {
     for (const server of servers) {
       const before = await cpuSeconds(server.pid);
-      const load = await dnsperf(server.port, files.questions, scenario.asking, {
+      const load = await dnsperf(server.port, files.questions, asking(scenario), {
         seconds: round === 0 ? WARM_SECONDS : seconds,
       });
       const perCpuSecond = load.completed / (await cpuSeconds(server.pid) - before);
@@ -131,6 +135,10 @@ async function measureAll(
     }
   }
   return figures;
+}
+
+function asking(scenario: Scenario): Asking {
+  return { ...scenario.asking, clients: options.clients };
 }
 
 function report(scenario: Scenario, figures: ReadonlyMap<string, Figures>): void {

@@ -6,6 +6,8 @@ export interface Asking {
   readonly transport: "udp" | "tcp";
   /** An OPT record, without or with DO; dnsperf says then that it takes 4096 octets. */
   readonly edns: "none" | "edns" | "do";
+  /** Sockets that ask over UDP; default 10. */
+  readonly clients?: number | undefined;
 }
 
 export interface Load {
@@ -44,9 +46,9 @@ export async function dnsperf(port: number, file: string, asking: Asking, until:
 }
 
 /** What dnsperf is told beside address, file and time. */
-export function parameters({ transport, edns }: Asking): string[] {
+export function parameters({ transport, edns, clients = 10 }: Asking): string[] {
   const way = transport === "udp"
-    ? ["-m", "udp", "-T", "1", "-c", "10", "-q", "200"]
+    ? ["-m", "udp", "-T", "1", "-c", `${clients}`, "-q", "200"]
     : ["-m", "tcp", "-T", "1", "-c", "20", "-q", "400"];
   return [...way, ...{ none: [], edns: ["-e"], do: ["-D"] }[edns]];
 }

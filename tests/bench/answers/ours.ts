@@ -19,6 +19,44 @@ export async function startOurs(dir: string, zone: ServedZone, options: OursOpti
   return await startSeeded(dir, zone, options);
 }
 
+/** What our server may have to do beside: it is measured as one more server, so that what that costs is seen. */
+export const BURDENS = ["limited", "idle"] as const;
+export type Burden = typeof BURDENS[number];
+
+/**
+ * `limited`: each answer is judged by rate limiting, and none is limited. `idle`: 10,000 TCP connections are open, over which
+ * nothing comes.
+ */
+export async function startBurdened(
+  burden: Burden,
+  dir: string,
+  zone: ServedZone,
+  options: OursOptions,
+): Promise<BenchServer> {
+  const home = `${dir}/${burden}`;
+  await Deno.remove(home, { recursive: true }).catch(() => {});
+  await Deno.mkdir(home);
+  const config = `${home}/burden.toml`;
+  await Deno.writeTextFile(config, BURDEN_CONFIGURATIONS[burden]);
+  const server = await startOurs(home, zone, { ...options, config, bare: false });
+  const idle: Deno.Conn[] = [];
+  const stop = () => {
+    for (const connection of idle) connection.close();
+    return server.stop();
+  };
+  for (let i = 0; burden === "idle" && i < IDLE_CONNECTIONS; i++) {
+    idle.push(await Deno.connect({ hostname: "127.0.0.1", port: server.port }));
+  }
+  return { ...server, name: burden, stop };
+}
+
+const IDLE_CONNECTIONS = 10_000;
+const BURDEN_CONFIGURATIONS: Record<Burden, string> = {
+  limited: "[dns.rate-limit]\nper-second = 1000000\nexempt = []\n",
+  idle: `[dns.rate-limit]\nenabled = false\n[dns.tcp]\nmax-connections = ${IDLE_CONNECTIONS}\n` +
+    `max-per-address = ${IDLE_CONNECTIONS}\nidle = "1h"\n`,
+};
+
 /** Makes the data folder: a first start puts the zone into the repository. */
 export async function seed(dir: string, zone: ServedZone, options: OursOptions): Promise<void> {
   await Deno.remove(`${dir}/data`, { recursive: true }).catch(() => {});
