@@ -56,7 +56,7 @@ export function modeOf(settings: ServeSettings): PrimaryMode {
 }
 
 /** What pushers and updaters are told. */
-export function bundleReason(path: string): string {
+function bundleReason(path: string): string {
   return `zones are served from the bundle ${path}, which is read-only; make a new bundle`;
 }
 

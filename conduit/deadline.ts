@@ -45,7 +45,7 @@ function rejectOnAbort(signal: AbortSignal): Promise<never> {
 }
 
 /** What the runtime throws when it connects, as one of our codes. */
-export function toConnectError(error: unknown): ConnectError {
+function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
   if (error instanceof FlowError) return new ConnectError("protocol", error.message, { cause: error });
   const message = error instanceof Error ? error.message : String(error);

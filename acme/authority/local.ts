@@ -185,7 +185,7 @@ export function localAuthority(options: LocalAuthorityOptions): CertificateAutho
 }
 
 /** RFC 8555 §8.1 and §8.4: base64url(SHA-256(token "." thumbprint)). */
-export async function keyAuthorizationDigest(token: string, thumbprint: string): Promise<string> {
+async function keyAuthorizationDigest(token: string, thumbprint: string): Promise<string> {
   const text = new TextEncoder().encode(`${token}.${thumbprint}`);
   return toBase64Url(new Uint8Array(await crypto.subtle.digest("SHA-256", text)));
 }

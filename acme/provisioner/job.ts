@@ -71,7 +71,7 @@ export function newJob(owner: Name): Job {
   };
 }
 
-export function historyKey(names: readonly string[]): string {
+function historyKey(names: readonly string[]): string {
   return [...new Set(names)].sort().join(" ");
 }
 

@@ -40,7 +40,7 @@ export function knownHostsLine(host: string, port: number, key: SshPublicKey): s
 }
 
 /** `ssh-ed25519 AAAA…` */
-export function publicKeyText(key: SshPublicKey): string {
+function publicKeyText(key: SshPublicKey): string {
   return `${key.algorithm} ${Buffer.from(key.blob).toString("base64")}`;
 }
 

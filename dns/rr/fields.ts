@@ -116,7 +116,7 @@ export function domainName(what: string, rules: NameRules): Field {
 }
 
 /** Puts the name of a token, completed with the origin and in the case it is written in. */
-export function readNameToken(input: RdataInput, out: WireWriter, token: number, what: string): void {
+function readNameToken(input: RdataInput, out: WireWriter, token: number, what: string): void {
   const end = writeTextName(input.tokens, token, input.origin, out.bytes, out.length);
   if (end === -1 || end > MAX_RDATA_OCTETS) {
     throw input.fault("bad-name", token, `${what}: ${explainBadName(input.tokens, token, input.origin)}`);
@@ -198,7 +198,7 @@ export function writeTextName(
 const ROOT_WIRE = new Uint8Array(1);
 
 /** Prints a name with its case. */
-export function printName(wire: WireCursor): string {
+function printName(wire: WireCursor): string {
   const read = wireNameText(wire.bytes, wire.at, wire.end);
   if (read === undefined) throw new RangeError("rdata was printed without having been checked");
   wire.at = read.end;

@@ -26,7 +26,7 @@ export function createGarbage(collect: () => void = exposedCollector()): Garbage
 }
 
 /** What collects in this thread; nothing does where V8 does not give it. */
-export function exposedCollector(): () => void {
+function exposedCollector(): () => void {
   const { gc } = globalThis as { readonly gc?: () => void };
   return gc ?? (() => {});
 }

@@ -12,7 +12,7 @@ import { readBase32 } from "./read.ts";
  * Chains with more iterations are not served: validators take no proof from them, and each answer would cost as many
  * hashes (RFC 9276 §3.2).
  */
-export const MOST_ITERATIONS = 500;
+const MOST_ITERATIONS = 500;
 
 /**
  * The chain that a zone's answers are proven with. NSEC counts where the apex has it; an NSEC3 chain where NSEC3PARAM

@@ -54,7 +54,7 @@ export function slackFor(octets: number): number {
 }
 
 /** Octets of a cell with all its blobs. */
-export function cellOctets(cells: Cells, cell: number): number {
+function cellOctets(cells: Cells, cell: number): number {
   const { words, bytes } = cells;
   const rrsets = words[cell + CELL.head] >>> 8 & 0xff;
   if (rrsets === 0) return labelAt(cells, cell) + labelOctets(cells, cell) - (cell << 2);

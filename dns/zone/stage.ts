@@ -532,7 +532,7 @@ export function putRecordHead(
 }
 
 /** Types whose records lead to names whose addresses are added to an answer (RFC 1035 §3.3, RFC 2782, RFC 9460 §4.1). */
-export function hasTargets(type: number): boolean {
+function hasTargets(type: number): boolean {
   return type === RRTYPE.NS || type === RRTYPE.MX || type === RRTYPE.SRV || type === RRTYPE.SVCB ||
     type === RRTYPE.HTTPS;
 }

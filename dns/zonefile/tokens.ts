@@ -16,7 +16,7 @@ export const INNER_QUOTE = 4;
 export const CONTROL = 8;
 
 /** More tokens than any record of 65,535 octets can need. */
-export const MAX_TOKENS = 200_000;
+const MAX_TOKENS = 200_000;
 
 export type LexicalProblem =
   | "unclosed-parenthesis"
@@ -170,7 +170,7 @@ export function readEntry(bytes: Uint8Array, at: number, tokens: Tokens): void {
 }
 
 /** The offset behind the line feed that ends the line of `at`. */
-export function nextLine(bytes: Uint8Array, at: number): number {
+function nextLine(bytes: Uint8Array, at: number): number {
   return Math.min(lineEnd(bytes, at) + 1, bytes.length);
 }
 

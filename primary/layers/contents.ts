@@ -20,7 +20,7 @@ export function sameRRsets(a: readonly RRset[], b: readonly RRset[]): boolean {
   return a.length === b.length && a.every((set, at) => sameRRset(set, b[at]));
 }
 
-export function sameRdatas(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
+function sameRdatas(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
   return a.length === b.length && a.every((rdata, at) => compareRdata(rdata, b[at]) === 0);
 }
 

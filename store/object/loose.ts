@@ -23,7 +23,7 @@ export function decodeLoose(bytes: Uint8Array): GitObject {
 }
 
 /** Kind and size from the first bytes (32 are enough); `length` is the header's own. */
-export function decodeLooseHeader(
+function decodeLooseHeader(
   bytes: Uint8Array,
 ): { readonly kind: ObjectKind; readonly size: number; readonly length: number } | undefined {
   const end = bytes.subarray(0, 32).indexOf(0);

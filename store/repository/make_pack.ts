@@ -11,7 +11,7 @@ import { packStorage } from "./pack_storage.ts";
 import type { Heaps } from "./quarantine.ts";
 
 /** Our own packs: what is in them was within the bounds of its time. */
-export const ownPackLimits = {
+const ownPackLimits = {
   packBytes: Number.MAX_SAFE_INTEGER,
   objectBytes: 2 ** 30,
   objects: 2 ** 32,

@@ -37,7 +37,7 @@ export function deflateOnce(content: Uint8Array): Uint8Array {
 }
 
 /** With an inflater of its own for each stream: the documented way, good for large objects. */
-export function inflateOnce(input: Uint8Array, maximum: number): Inflated {
+function inflateOnce(input: Uint8Array, maximum: number): Inflated {
   try {
     // The types know nothing of `info`, which adds the engine and with it the count of consumed bytes.
     const options: object = {
@@ -105,7 +105,7 @@ export function keptInflater(): Zlib["inflate"] | undefined {
 }
 
 /** For streams in pieces; `undefined` as above. */
-export function nodeInflater(): Inflater | undefined {
+function nodeInflater(): Inflater | undefined {
   // Whether the inside is as expected was found out once, when this file was loaded.
   if (nodeZlib.inflate === inflateOnce) return undefined;
   const kept = keptHandle(zlib.createInflate());
