@@ -13,8 +13,8 @@ import {
   startDnsServer,
   type Zone,
 } from "../../dns/mod.ts";
-import { createFrameReader, frame } from "../../dns/server/tcp_frames.ts";
 import { zoneOf } from "./answer_zones.ts";
+import { type Client, clientsOf } from "./socket_clients.ts";
 
 Deno.test("while a worker dies and is replaced the others answer every query, and their TCP connections stay", async () => {
   const log: string[] = [];
@@ -179,80 +179,6 @@ Deno.test("numbers read under load never fall, and at the end they are what was 
 const A = 1;
 const TXT = 16;
 const NXDOMAIN = 3;
-
-/** Someone with a socket of his own, who asks one thing after the other. */
-interface Client extends Disposable {
-  send(query: Uint8Array): Promise<void>;
-  /** The next message; `undefined` when the server has closed the connection. */
-  receive(): Promise<Uint8Array | undefined>;
-  ask(query: Uint8Array): Promise<Uint8Array>;
-}
-
-function udpClient(port: number): Client {
-  const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
-  return asking({
-    async send(query) {
-      await socket.send(query, { transport: "udp", hostname: "127.0.0.1", port });
-    },
-    receive: async () => (await socket.receive(new Uint8Array(2048)))[0],
-    [Symbol.dispose]: () => socket.close(),
-  });
-}
-
-async function tcpClient(port: number): Promise<Client> {
-  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  const frames = createFrameReader();
-  const buffer = new Uint8Array(2048);
-  return asking({
-    async send(query) {
-      const octets = frame(query);
-      for (let from = 0; from < octets.length;) from += await connection.write(octets.subarray(from));
-    },
-    async receive() {
-      for (let message = frames.next();; message = frames.next()) {
-        if (message !== undefined) return message;
-        const count = await connection.read(buffer);
-        if (count === null) return undefined;
-        frames.push(buffer.subarray(0, count));
-      }
-    },
-    [Symbol.dispose]: () => connection.close(),
-  });
-}
-
-function asking(client: Omit<Client, "ask">): Client {
-  return {
-    ...client,
-    async ask(query) {
-      await client.send(query);
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`no answer to ${query.toHex()}`)), PATIENCE_MS);
-      });
-      const answer = await Promise.race([client.receive(), late]).finally(() => clearTimeout(timer));
-      ok(answer, "the connection was closed");
-      return answer;
-    },
-  };
-}
-
-/** Only what fails waits so long. */
-const PATIENCE_MS = 10_000;
-
-async function clientsOf(port: number, counts: { readonly udp: number; readonly tcp: number }) {
-  const udp = Array.from({ length: counts.udp }, () => udpClient(port));
-  const tcp: Client[] = [];
-  while (tcp.length < counts.tcp) tcp.push(await tcpClient(port));
-  const all = [...udp, ...tcp];
-  return {
-    udp,
-    tcp,
-    all,
-    [Symbol.dispose]() {
-      for (const client of all) client[Symbol.dispose]();
-    },
-  };
-}
 
 /** Which worker answers this client. */
 async function markOf(client: Client): Promise<string> {
